@@ -1,0 +1,1 @@
+"""How often is an AI interaction unsafe? Prevalence with honest intervals."""

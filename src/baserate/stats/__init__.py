@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: true on paper, with no computer. numpy and scipy only."""

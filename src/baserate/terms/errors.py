@@ -1,0 +1,99 @@
+"""What can go wrong, one class per remedy; every message says what to do next."""
+
+from __future__ import annotations
+
+
+class BaserateError(Exception):
+    """Base of every error that baserate raises on purpose.
+
+    Args:
+        problem: One sentence: what is wrong.
+        code: Stable short name for machines, e.g. ``"missing_column"``.
+        where: The place: a file, a line, a table, a column.
+        expected: What would have been right.
+        got: What was found (never text of people or models).
+        hint: What to do now.
+    """
+
+    code = "error"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        code: str | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.code = code or type(self).code
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        parts = [self.problem if self.where is None else f"{self.where}: {self.problem}"]
+        if self.expected is not None:
+            parts.append(f"expected: {self.expected}")
+        if self.got is not None:
+            parts.append(f"got: {self.got}")
+        if self.hint is not None:
+            parts.append(f"hint: {self.hint}")
+        return "\n  ".join(parts)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error as fields, for ``--json`` and for pages."""
+        return {
+            "code": self.code,
+            "problem": self.problem,
+            "where": self.where,
+            "expected": self.expected,
+            "got": self.got,
+            "hint": self.hint,
+        }
+
+
+class ProgrammeError(BaserateError):
+    """The programme file (configuration) is wrong: mend the file."""
+
+    code = "programme"
+
+
+class TableError(BaserateError):
+    """A table does not have the promised shape: mend the table or its mapping."""
+
+    code = "table"
+
+
+class DesignError(BaserateError):
+    """A sampling design or an estimator was asked for something it cannot give."""
+
+    code = "design"
+
+
+class LabelError(BaserateError):
+    """Labels cannot be had or cannot be used."""
+
+    code = "label"
+
+
+class EngineError(BaserateError):
+    """The place where rows live failed: disk, database, file."""
+
+    code = "engine"
+
+
+class ReleaseHeld(BaserateError):
+    """A gate holds the release back: look at the gate, not at the code."""
+
+    code = "release_held"
+
+
+class VerificationFailed(BaserateError):
+    """A bundle does not reproduce what it claims."""
+
+    code = "verification_failed"
