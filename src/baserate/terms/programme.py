@@ -1,0 +1,307 @@
+"""The programme: what a measurement scientist writes in one YAML file.
+
+Every field has a default where a sensible one exists; ``programme_file.load_programme`` reads
+the file and turns mistakes into errors that name the line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from baserate.terms.schemas import LOGGING_TABLES
+from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LoggingTable(_Section):
+    """Where one logging table is and what its columns are called there."""
+
+    path: str
+    """Parquet files: a path or glob, relative to the programme file. `{ds}` in it stands for
+    the day the rows were logged (YYYY-MM-DD)."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """baserate's column name: the site's column name. Only those that differ, and a site's own
+    columns that pivots use (tables users and requests)."""
+
+
+class Tables(_Section):
+    """The logging tables."""
+
+    requests: LoggingTable
+    """What was asked; one row per turn."""
+    responses: LoggingTable
+    """What was answered; one row per turn."""
+    components: LoggingTable | None = None
+    """What was shown (Pins); one row per position."""
+    users: LoggingTable | None = None
+    """Who asked; one row per user."""
+    scores: LoggingTable | None = None
+    """Risk scores per subject and policy."""
+
+    def present(self) -> dict[str, LoggingTable]:
+        """The tables that are mapped, by name."""
+        return {n: t for n in LOGGING_TABLES if (t := getattr(self, n)) is not None}
+
+
+class Records(_Section):
+    """How logging tables become interactions."""
+
+    late_days: Annotated[int, Field(ge=0, le=14)] = 1
+    """A row logged up to this many days after its interaction still counts; later rows are
+    quarantined."""
+
+
+class Policy(_Section):
+    """One policy to measure."""
+
+    id: Identifier
+    """Short name: lower-case letters, digits, underscore."""
+    name: str
+    """Name as people read it."""
+    version: str = "1"
+    """Version of the written policy; a new version starts a new series."""
+    definition: str = Field(min_length=1)
+    """What violates, in words: given to judges and reviewers."""
+    score_from: tuple[SubjectKind, ...] = (
+        SubjectKind.INTERACTION,
+        SubjectKind.QUERY,
+        SubjectKind.RESPONSE,
+        SubjectKind.COMPONENT,
+    )
+    """Whose risk scores count for the unit's score."""
+    score_combine: Literal["max", "noisy_or"] = "max"
+    """How several scores become the unit's score."""
+
+
+class Calibration(_Section):
+    """How risk scores become probabilities, from labels of earlier days."""
+
+    history_days: Annotated[int, Field(ge=1, le=365)] = 28
+    """Labels of this many days before the day are used; never the day's own."""
+    bins: Annotated[int, Field(ge=2, le=200)] = 20
+    """Score bins at most."""
+    prior_strength: Annotated[float, Field(gt=0)] = 5.0
+    """Labels that the prior is worth in each bin."""
+    prior_rate: Annotated[float, Field(gt=0, lt=1)] = 0.005
+    """Rate assumed where there are no labels yet."""
+
+
+class Sampling(_Section):
+    """Which interactions the judge and people look at."""
+
+    design: Literal["pareto", "sequential_poisson", "poisson"] = "pareto"
+    """How units are drawn: pareto and sequential_poisson give a fixed number, poisson a random
+    one with exactly the stated probabilities."""
+    judge_budget: Annotated[int, Field(ge=1)] = 2000
+    """Interactions a day that the judge labels (phase 1)."""
+    human_budget: Annotated[int, Field(ge=0)] = 300
+    """Interactions a day that people label (phase 2, drawn from phase 1). 0: none."""
+    strata: tuple[str, ...] = ()
+    """Columns of the interaction whose values are drawn from separately."""
+    control_share: Share = 0.2
+    """Share of the judge budget drawn with equal probabilities, whatever the scores: bounds every
+    weight and guards against what the scores do not see."""
+    exposure_share: Share = 0.2
+    """Share of the judge budget drawn in proportion to impressions."""
+    human_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    """Share of the human budget drawn with equal probabilities among judged interactions."""
+    calibration: Calibration = Calibration()
+    """How scores become probabilities."""
+
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> Sampling:
+        if self.control_share + self.exposure_share >= 1.0:
+            raise ValueError("control_share + exposure_share must be below 1")
+        if self.human_budget > self.judge_budget:
+            raise ValueError("human_budget must not exceed judge_budget: people see a subsample")
+        return self
+
+
+class LocalJudge(_Section):
+    """A judge that needs no network: a text classifier fitted on labelled texts."""
+
+    kind: Literal["local"]
+    training: str
+    """Parquet, CSV or JSONL with columns text, policy, violating (true/false)."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability from which a text is called violating."""
+
+
+class OpenAIJudge(_Section):
+    """An LLM behind an OpenAI-compatible chat-completions endpoint."""
+
+    kind: Literal["openai"]
+    base_url: str
+    """Address of the endpoint up to /v1."""
+    model: str
+    """Name of the model."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Sampling temperature."""
+    max_tokens: Annotated[int, Field(ge=16)] = 600
+    """Longest answer, in tokens."""
+    max_chars: Annotated[int, Field(ge=200)] = 12_000
+    """Longest text of one part shown to the judge; the middle of a longer one is left out and
+    marked."""
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Calls at once."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest wait for one call."""
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """Tries after the first where the endpoint fails or is busy."""
+    price_per_1k_input: Annotated[float, Field(ge=0)] = 0.0
+    """Price of 1,000 input tokens, for the bill."""
+    price_per_1k_output: Annotated[float, Field(ge=0)] = 0.0
+    """Price of 1,000 output tokens, for the bill."""
+
+
+class FileReviews(_Section):
+    """People's labels arrive as files."""
+
+    kind: Literal["files"]
+    path: str
+    """CSV, JSONL or Parquet; `{ds}` stands for the day. May not exist yet."""
+
+
+class LookupReviews(_Section):
+    """People's verdicts already exist in a table: for backtests and replays."""
+
+    kind: Literal["lookup"]
+    path: str
+    """Parquet with the columns of an import file; `{ds}` stands for the day."""
+    absent_means: Literal["not_violating", "no_label"] = "no_label"
+    """What a subject that is not in the table was found to be."""
+
+
+Judge = Annotated[LocalJudge | OpenAIJudge, Field(discriminator="kind")]
+Reviews = Annotated[FileReviews | LookupReviews, Field(discriminator="kind")]
+
+
+class Estimation(_Section):
+    """How labels become rates."""
+
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Level of the intervals."""
+    interval: Literal["anticipated_logit", "logit", "wilson", "clopper_pearson"] = (
+        "anticipated_logit"
+    )
+    """Method of the intervals where positives were seen. Where none was: an upper limit."""
+    cross_fit_days: Annotated[int, Field(ge=1, le=365)] = 28
+    """Days before the day from which the judge's verdict is calibrated."""
+
+
+class Gates(_Section):
+    """What a figure must pass to be released."""
+
+    min_positives: Annotated[int, Field(ge=0)] = 5
+    """Fewer violating units among the reviewed: only an upper bound is released."""
+    max_relative_half_width: Annotated[float, Field(gt=0)] = 1.5
+    """Half the interval's width over the rate, at most, for the whole period."""
+    min_labelled_share: Annotated[float, Field(gt=0, le=1)] = 0.98
+    """Share of sampled units that must have a usable verdict."""
+    max_quarantined_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of a day's rows that may be quarantined for faults (excluded traffic not counted)."""
+    totals_tolerance_se: Annotated[float, Field(gt=0)] = 5.0
+    """HT totals of known columns may differ from the frame's by this many standard errors."""
+
+
+class Programme(_Section):
+    """A measurement programme."""
+
+    programme: Identifier
+    """Short name of the programme."""
+    title: str = ""
+    """Name as people read it."""
+    salt: Annotated[str, Field(min_length=8)]
+    """Key of the permanent random numbers: change it and every sample changes. Keep it
+    private while sampling; it is published with a release so that others can redraw."""
+    tables: Tables
+    """Where the logging tables are."""
+    records: Records = Records()
+    """How logging tables become interactions."""
+    policies: Annotated[tuple[Policy, ...], Field(min_length=1)]
+    """What is measured."""
+    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1)] = tuple(Estimand)
+    """What a rate counts, over what."""
+    pivots: tuple[str, ...] = ("country", "surface")
+    """Columns that rates are cut by, besides the whole."""
+    sampling: Sampling = Sampling()
+    """Who looks at what."""
+    judge: Judge
+    """The machine that labels phase 1."""
+    reviews: Reviews | None = None
+    """Where people's labels of phase 2 come from."""
+    estimation: Estimation = Estimation()
+    """How labels become rates."""
+    gates: Gates = Gates()
+    """What a figure must pass."""
+
+    @field_validator("policies")
+    @classmethod
+    def _policy_ids_differ(cls, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        ids = [p.id for p in policies]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"policy ids must differ; given twice: {', '.join(twice)}")
+        return policies
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Programme:
+        for name, table in self.tables.present().items():
+            known = set(LOGGING_TABLES[name].names())
+            own = set(table.columns) - known
+            wrong = (
+                sorted(own - {*self.pivots, *self.sampling.strata})
+                if name in ("users", "requests")
+                else sorted(own)
+            )
+            if wrong:
+                raise ValueError(
+                    f"tables.{name}.columns maps unknown column(s) {', '.join(wrong)}; "
+                    f"known: {', '.join(sorted(known))}"
+                )
+        unknown = sorted({*self.pivots, *self.sampling.strata} - set(self.pivot_columns()))
+        if unknown:
+            raise ValueError(
+                f"pivots and strata must be one of {', '.join(STANDARD_PIVOTS)} or a column mapped "
+                f"under tables.users or tables.requests; unknown: {', '.join(unknown)}"
+            )
+        if self.sampling.human_budget > 0 and self.reviews is None:
+            raise ValueError("human_budget is above 0 but there is no section reviews")
+        return self
+
+    def own_columns(self) -> tuple[str, ...]:
+        """A site's own columns that become columns of the interaction, sorted by name."""
+        mapped = {
+            c
+            for name in ("users", "requests")
+            if (t := getattr(self.tables, name)) is not None
+            for c in t.columns
+            if c not in LOGGING_TABLES[name].names()
+        }
+        return tuple(sorted(mapped))
+
+    def pivot_columns(self) -> tuple[str, ...]:
+        """Columns that pivots and strata may name."""
+        return (*STANDARD_PIVOTS, *self.own_columns())
+
+    def policy_ids(self) -> tuple[str, ...]:
+        """Policy ids in the order of the file."""
+        return tuple(p.id for p in self.policies)
+
+
+def resolve_path(pattern: str, base: Path) -> str:
+    """A path or glob of the programme file as an absolute one; addresses stay as they are."""
+    if "://" in pattern or Path(pattern).is_absolute():
+        return pattern
+    return str(base / pattern)

@@ -1,0 +1,96 @@
+"""The words that tables, pages and commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a labeler said of a subject under one policy."""
+
+    VIOLATING = "violating"
+    NOT_VIOLATING = "not_violating"
+    UNSURE = "unsure"
+    NO_LABEL = "no_label"
+
+
+class SubjectKind(StrEnum):
+    """What a label or a score speaks of."""
+
+    INTERACTION = "interaction"
+    QUERY = "query"
+    RESPONSE = "response"
+    COMPONENT = "component"
+
+
+class LabelerKind(StrEnum):
+    """Who labels."""
+
+    LLM_JUDGE = "llm_judge"
+    LOCAL_JUDGE = "local_judge"
+    HUMAN = "human"
+
+
+class NoLabelReason(StrEnum):
+    """Why a subject that was asked about has no verdict. Never read as "safe"."""
+
+    REFUSED = "refused"
+    INVALID_OUTPUT = "invalid_output"
+    TRUNCATED = "truncated"
+    ENDPOINT_FAILED = "endpoint_failed"
+    CONTENT_GONE = "content_gone"
+    CANNOT_DECIDE = "cannot_decide"
+
+
+class Estimand(StrEnum):
+    """What a rate counts, over what (STATISTICS, section 1).
+
+    ``interaction_rate``: interactions that violate as a whole / interactions.
+    ``exposure_rate``: impressions of violating Pins / impressions of all Pins.
+    ``any_component_rate``: interactions in which a shown component (response or Pin)
+    violates / interactions. The query is not counted as shown.
+    """
+
+    INTERACTION_RATE = "interaction_rate"
+    EXPOSURE_RATE = "exposure_rate"
+    ANY_COMPONENT_RATE = "any_component_rate"
+
+
+class Method(StrEnum):
+    """How an estimate was made.
+
+    ``judge_only``: the judge's verdicts, expanded; carries the judge's errors.
+    ``human_only``: the human verdicts of the second phase, expanded.
+    ``two_phase_difference``: judge verdicts corrected by the human subsample.
+    """
+
+    JUDGE_ONLY = "judge_only"
+    HUMAN_ONLY = "human_only"
+    TWO_PHASE_DIFFERENCE = "two_phase_difference"
+
+
+class QuarantineReason(StrEnum):
+    """Why a row of a logging table is not part of an interaction."""
+
+    MISSING_KEY = "missing_key"
+    INVALID_TIME = "invalid_time"
+    INVALID_TEXT = "invalid_text"
+    DUPLICATE = "duplicate"
+    INTERNAL_TRAFFIC = "internal_traffic"
+    TEST_TRAFFIC = "test_traffic"
+    TOO_LATE = "too_late"
+    LOGGED_BEFORE_EVENT = "logged_before_event"
+    NO_RESPONSE = "no_response"
+    ORPHAN = "orphan"
+    PARENT_QUARANTINED = "parent_quarantined"
+    INVALID_SCORE = "invalid_score"
+    UNKNOWN_POLICY = "unknown_policy"
+    UNKNOWN_SUBJECT_KIND = "unknown_subject_kind"
+    NEGATIVE_IMPRESSIONS = "negative_impressions"
+
+
+#: Column of an interaction that a report may cut a rate by, besides a site's own.
+STANDARD_PIVOTS = ("country", "language", "age_band", "surface", "model_version")
+
+#: The one value of the one domain that is the whole population.
+ALL = "all"
