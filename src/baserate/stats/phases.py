@@ -1,0 +1,201 @@
+"""Phases of a sample, and what each phase adds to a variance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from baserate.stats.arrays import Array, BoolArray, IntArray, probabilities
+from baserate.terms.errors import DesignError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a sample, told as arrays over the phase-1 sample s1.
+
+    Args:
+        inclusion_prob: Probability of each unit to be in this phase given that it was in the
+            phases before, shape (n,), in (0, 1]. Read only where the unit was selected.
+        selected: Whether the unit is in this phase's sample, shape (n,). None: every unit.
+        fixed_size: Whether the number drawn was fixed in advance (within ``stratum``, if given):
+            simple random, Pareto, sequential Poisson, Sampford, conditional Poisson. False for
+            Poisson and Bernoulli draws, whose units enter independently.
+        stratum: Stratum of each unit in this phase, shape (n,). Only a fixed-size phase reads it.
+    """
+
+    inclusion_prob: ArrayLike
+    selected: ArrayLike | None = None
+    fixed_size: bool = False
+    stratum: ArrayLike | None = None
+
+
+class TopSample(NamedTuple):
+    """The units that reached the last phase, with their chain of probabilities.
+
+    ``rows`` are positions in s1, shape (m,); ``conditional_prob`` has shape (K, m): row k is the
+    probability of phase k given the phases before; ``strata`` holds, per phase, codes 0..H-1 of
+    shape (m,) or None for a phase of independent draws.
+    """
+
+    rows: IntArray
+    conditional_prob: Array
+    strata: tuple[IntArray | None, ...]
+
+
+def selected_masks(phases: Sequence[Phase], n: int) -> list[BoolArray]:
+    """The units of each phase's sample as masks over s1, checked to be nested.
+
+    Raises: DesignError if a mask has the wrong length, holds a unit that an earlier phase did
+        not select, or selects nothing.
+    """
+    masks: list[BoolArray] = []
+    before = np.ones(n, dtype=np.bool_)
+    for number, phase in enumerate(phases, start=1):
+        given = before if phase.selected is None else np.asarray(phase.selected, dtype=np.bool_)
+        if given.shape != (n,):
+            raise DesignError(
+                f"phase {number}: selected does not match the sample",
+                code="shape",
+                expected=f"shape ({n},)",
+                got=f"shape {given.shape}",
+            )
+        if (given & ~before).any():
+            raise DesignError(
+                f"phase {number} selected a unit that phase {number - 1} did not",
+                code="not_nested",
+                got=f"{int((given & ~before).sum())} such units",
+                hint="pass masks over s1 in which each phase is a subset of the one before",
+            )
+        if not given.any():
+            raise DesignError(
+                f"phase {number} selected no unit",
+                code="empty_phase",
+                hint="delete the phase together with its rung, and name the rung below as the top",
+            )
+        masks.append(given)
+        before = given
+    return masks
+
+
+def chain_probabilities(phases: Sequence[Phase], masks: Sequence[BoolArray]) -> list[Array]:
+    """pi_1 ... pi_k of each unit after every phase, shape (n,); 1 where a unit was not selected.
+
+    Raises: DesignError if a selected unit's probability lies outside (0, 1].
+    """
+    chains: list[Array] = []
+    running = np.ones(masks[0].size)
+    for number, (phase, mask) in enumerate(zip(phases, masks, strict=True), start=1):
+        given = np.asarray(phase.inclusion_prob, dtype=np.float64)
+        if given.shape != mask.shape:
+            raise DesignError(
+                f"phase {number}: inclusion_prob does not match the sample",
+                code="shape",
+                expected=f"shape {mask.shape}",
+                got=f"shape {given.shape}",
+            )
+        running = running.copy()
+        running[mask] *= probabilities(f"phase {number} inclusion_prob", given[mask])
+        chains.append(running)
+    return chains
+
+
+def top_sample(phases: Sequence[Phase], masks: Sequence[BoolArray]) -> TopSample:
+    """The last phase's units with the probabilities and strata of every phase."""
+    rows = np.flatnonzero(masks[-1])
+    prob = np.stack([np.asarray(p.inclusion_prob, dtype=np.float64)[rows] for p in phases])
+    strata: list[IntArray | None] = []
+    for number, phase in enumerate(phases, start=1):
+        if not phase.fixed_size:
+            strata.append(None)
+        elif phase.stratum is None:
+            strata.append(np.zeros(rows.size, dtype=np.int64))
+        else:
+            stratum = np.asarray(phase.stratum)
+            if stratum.shape != masks[0].shape:
+                raise DesignError(
+                    f"phase {number}: stratum does not match the sample",
+                    code="shape",
+                    expected=f"shape {masks[0].shape}",
+                    got=f"shape {stratum.shape}",
+                )
+            strata.append(np.unique(stratum[rows], return_inverse=True)[1].astype(np.int64))
+    return TopSample(rows, prob, tuple(strata))
+
+
+class StratumSums(NamedTuple):
+    """Sums over the rows of each stratum, by sorting once; ``order`` and ``starts`` say how."""
+
+    order: IntArray
+    starts: IntArray
+    codes: IntArray
+
+    def of(self, values: Array) -> Array:
+        """Sum of ``values``, shape (m,) or (m, D), within each stratum: shape (H,) or (H, D)."""
+        return np.add.reduceat(values[self.order], self.starts, axis=0)
+
+    def spread(self, sums: Array) -> Array:
+        """Each stratum's value, given back to its rows."""
+        return sums[self.codes]
+
+
+def stratum_sums(codes: IntArray) -> StratumSums:
+    """A summing plan for codes 0..H-1, each of which occurs."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return StratumSums(order, starts, codes)
+
+
+def phase_deviations(residual: Array, sample: TopSample, phase: int) -> Array:
+    r"""Vectors whose squares sum to one phase's part of the variance, shape (m, D).
+
+    $$ z_i = \sqrt{f\,c_i}\,(r_i - A), \quad r_i = e_i / (\pi_1 \cdots \pi_k), \quad
+       c_i = (1-\pi_k) / (\pi_{k+1} \cdots \pi_K) $$
+
+    so that $\hat V_k = \sum_i z_i^2$ and the covariance of two columns is $\sum_i z_{ia} z_{ib}$.
+    Independent draws: A = 0 and f = 1. Fixed size, within each stratum:
+    $A = \sum c r / \sum c$ and $f = 1 / (1 - \sum c^2 / (\sum c)^2)$, which is m/(m-1) for equal
+    probabilities and makes one- and two-phase simple random samples exactly unbiased. Units taken
+    with certainty have c = 0 and count nowhere. A stratum with a single other unit has no spread
+    to measure: it is taken as an independent draw (A = 0, f = 1), which overstates.
+
+    Args:
+        residual: e of the top sample's units, shape (m, D).
+        sample: The top sample.
+        phase: Which phase, from 0.
+    Assumes: fixed-size phases have (near-)maximal entropy.
+    References: Deville (1999), Variance estimation for complex statistics, sec. 5; Särndal,
+        Swensson & Wretman (1992), ch. 9.
+    """
+    prob = sample.conditional_prob
+    scaled = residual / prob[: phase + 1].prod(axis=0)[:, None]
+    share = (1.0 - prob[phase]) / prob[phase + 1 :].prod(axis=0)
+    codes = sample.strata[phase]
+    if codes is None:
+        return np.asarray(np.sqrt(share)[:, None] * scaled)
+    plan = stratum_sums(codes)
+    total = plan.of(share)
+    safe_total = np.where(total > 0.0, total, 1.0)
+    spare = 1.0 - plan.of((share / plan.spread(safe_total)) ** 2)
+    several = (total > 0.0) & (spare > 1e-12)
+    factor = 1.0 / np.where(several, spare, 1.0)
+    mean = plan.of(share[:, None] * scaled) / safe_total[:, None]
+    centre = np.where(several[:, None], mean, 0.0)
+    return np.asarray(
+        np.sqrt(plan.spread(factor) * share)[:, None] * (scaled - plan.spread(centre))
+    )
+
+
+def lone_strata(sample: TopSample) -> tuple[int, ...]:
+    """How many strata of each fixed-size phase have a single unit that was not a take-all."""
+    counts = []
+    for phase, codes in enumerate(sample.strata):
+        if codes is None:
+            counts.append(0)
+            continue
+        open_units = (sample.conditional_prob[phase] < 1.0).astype(np.float64)
+        counts.append(int((stratum_sums(codes).of(open_units) == 1.0).sum()))
+    return tuple(counts)
