@@ -83,6 +83,10 @@ class TableSchema:
             [pa.field(c.name, ARROW_TYPES[c.type], nullable=not c.required) for c in self.columns]
         )
 
+    def named(self, name: str, doc: str) -> TableSchema:
+        """The same shape under another name."""
+        return TableSchema(name, doc, self.columns, self.key)
+
     def with_columns(self, *columns: Column) -> TableSchema:
         """The same table with a programme's own columns (scores, pivots) at the end."""
         return TableSchema(self.name, self.doc, (*self.columns, *columns), self.key)
@@ -274,7 +278,8 @@ FRAME_TOTALS = TableSchema(
             "measure",
             "string",
             "n_units, exposure, n_missing_score:<policy>, "
-            "model:<policy>:<estimand> (sum of the calibrated model's expected numerator).",
+            "model:<policy>:<estimand> (expected numerator by the calibrated model), "
+            "spread:<policy>:<estimand> (anticipated phase-1 variance).",
         ),
         Column("value", "float64", "The total."),
     ),
@@ -312,6 +317,53 @@ LABELS = TableSchema(
         "labeler_version",
     ),
 )
+SHOWN = TableSchema(
+    "shown",
+    "What was shown in each sampled interaction, without its content: the denominator of "
+    "exposure and the list that a complete verdict must cover.",
+    (
+        Column("ds", "date", "The day of the interaction."),
+        Column("interaction_id", "string", "The interaction."),
+        Column("subject_kind", "string", "response or component."),
+        Column("turn", "int64", "Turn of the subject."),
+        Column("position", "int64", "Position of the Pin; 0 for a response."),
+        Column("impressions", "int64", "Impressions of the Pin; 0 for a response."),
+    ),
+    ("interaction_id", "subject_kind", "turn", "position"),
+)
+OUTCOMES = TableSchema(
+    "outcomes",
+    "What the labels of one phase say of each sampled unit: the numerator of each estimand.",
+    (
+        Column("ds", "date", "The day of the interaction."),
+        Column("interaction_id", "string", "The interaction."),
+        Column("phase", "int64", "1: the judge's verdicts. 2: people's, by majority."),
+        Column("policy", "string", "Policy id."),
+        Column("estimand", "string", "The estimand whose numerator it is."),
+        _optional("value", "float64", "Numerator; null where there is no usable verdict."),
+        _optional("expected", "float64", "Numerator expected from the labeler's confidence."),
+        Column("maximum", "float64", "Largest possible numerator: 1, or the unit's exposure."),
+    ),
+    ("phase", "interaction_id", "policy", "estimand"),
+)
+CALIBRATIONS = TableSchema(
+    "calibrations",
+    "What a score or a judge's confidence is worth as a probability, from earlier days' labels.",
+    (
+        Column("ds", "date", "The day it is used on; only labels of earlier days went in."),
+        Column("role", "string", "score: the frame's risk score. judge: the judge's confidence."),
+        Column("policy", "string", "Policy id."),
+        Column("estimand", "string", "The estimand that is predicted."),
+        Column("content", "string", "The calibration itself, as JSON."),
+        Column("n_labels", "int64", "Labels that went in; 0: a prior only."),
+    ),
+    ("role", "policy", "estimand"),
+)
+REVIEW_SAMPLES = SAMPLES.named(
+    "review_samples", "The units drawn from phase 1 for people, with all needed to redraw them."
+)
+REVIEW_LABELS = LABELS.named("review_labels", "Verdicts of people, every rater's own.")
+REVIEW_OUTCOMES = OUTCOMES.named("review_outcomes", "Outcomes by people's majority verdict.")
 ESTIMATES = TableSchema(
     "estimates",
     "One rate with its interval, per period, policy, estimand, domain and method.",
@@ -356,7 +408,22 @@ ESTIMATES = TableSchema(
     ),
 )
 OUR_TABLES = {
-    t.name: t for t in (INTERACTIONS, QUARANTINE, AUDIT, SAMPLES, FRAME_TOTALS, LABELS, ESTIMATES)
+    t.name: t
+    for t in (
+        INTERACTIONS,
+        QUARANTINE,
+        AUDIT,
+        CALIBRATIONS,
+        SAMPLES,
+        FRAME_TOTALS,
+        LABELS,
+        SHOWN,
+        OUTCOMES,
+        REVIEW_SAMPLES,
+        REVIEW_LABELS,
+        REVIEW_OUTCOMES,
+        ESTIMATES,
+    )
 }
 
 

@@ -1,0 +1,1 @@
+"""Interactions to samples: which units the judge and people look at, with what probability."""
