@@ -1,0 +1,50 @@
+"""Confidence intervals for rates, named for what they are."""
+
+from baserate.stats.intervals.binomial import (
+    clopper_pearson_interval,
+    effective_size,
+    jeffreys_interval,
+    korn_graubard_interval,
+    logit_interval,
+    wald_interval,
+    wilson_interval,
+)
+from baserate.stats.intervals.gamma import fay_feuer_interval, tiwari_interval
+from baserate.stats.intervals.interval import Interval, Side, zero_count_limit
+from baserate.stats.intervals.proportion import (
+    METHODS,
+    Method,
+    mean_interval,
+    proportion_interval,
+)
+from baserate.stats.intervals.rare import (
+    anticipated_variance_logit,
+    anticipated_variance_of_total,
+    blind_spot_caveat,
+    guarded_logit,
+    zero_positives_interval,
+)
+
+__all__ = [
+    "METHODS",
+    "Interval",
+    "Method",
+    "Side",
+    "anticipated_variance_logit",
+    "anticipated_variance_of_total",
+    "blind_spot_caveat",
+    "clopper_pearson_interval",
+    "effective_size",
+    "fay_feuer_interval",
+    "guarded_logit",
+    "jeffreys_interval",
+    "korn_graubard_interval",
+    "logit_interval",
+    "mean_interval",
+    "proportion_interval",
+    "tiwari_interval",
+    "wald_interval",
+    "wilson_interval",
+    "zero_count_limit",
+    "zero_positives_interval",
+]
