@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from baserate.stats.arrays import Array
 from baserate.stats.calibration import ScoreCalibration, fit_binned_calibration
+from baserate.terms.programme import Calibration as CalibrationSettings
 from baserate.terms.programme import Programme
 from baserate.terms.sampled_units import SampledUnits
 from baserate.terms.schemas import CALIBRATIONS
@@ -121,7 +122,6 @@ def _fit(
     history: SampledUnits,
     programme: Programme,
 ) -> Calibrations:
-    settings = programme.sampling.calibration
     fitted: list[tuple[ScoreCalibration, ...]] = []
     counts: list[tuple[int, ...]] = []
     for p in range(len(programme.policies)):
@@ -130,18 +130,51 @@ def _fit(
         for e in range(len(programme.estimands)):
             maximum = history.maximum[e]
             usable = ~np.isnan(target[p, e]) & (maximum > 0)
-            weight = maximum[usable] / chain[usable]
             row.append(
-                fit_binned_calibration(
+                _fit_cell(
                     predictor[p, e][usable],
                     np.clip(target[p, e][usable], 0.0, 1.0),
-                    weight,
-                    n_bins=settings.bins,
-                    prior_strength=settings.prior_strength,
-                    prior_rate=settings.prior_rate,
+                    maximum[usable] / chain[usable],
+                    programme.sampling.calibration,
                 )
             )
             n_row.append(int(usable.sum()))
         fitted.append(tuple(row))
         counts.append(tuple(n_row))
     return Calibrations(role, tuple(fitted), tuple(counts))
+
+
+def _fit_cell(
+    predictor: Array, share: Array, weight: Array, settings: CalibrationSettings
+) -> ScoreCalibration:
+    """A calibration of shares in [0, 1]: each unit counts as violating by its share."""
+    if share.size == 0:
+        return prior_calibration(settings.prior_rate, settings.bins)
+    weights = np.concatenate([weight * share, weight * (1.0 - share)])
+    violating = np.repeat([1.0, 0.0], share.size)
+    counts = weights > 0
+    return fit_binned_calibration(
+        np.tile(predictor, 2)[counts], violating[counts], weights[counts], n_bins=settings.bins
+    )
+
+
+def prior_calibration(prior_rate: float, bins: int) -> ScoreCalibration:
+    r"""What is assumed of scores before any label: log-linear from the prior rate up to 1.
+
+    $$ p(s) = r^{\,1 - s} $$
+
+    with the variance of one label's worth of knowledge. A missing score is worth the prior rate.
+
+    Args:
+        prior_rate: r, assumed probability at score 0, in (0, 1).
+        bins: Number of equal bins of [0, 1].
+    """
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    prob = prior_rate ** (1.0 - 0.5 * (edges[1:] + edges[:-1]))
+    return ScoreCalibration(
+        edges=edges[1:-1],
+        prob=prob,
+        variance=prob * (1.0 - prob),
+        missing_prob=prior_rate,
+        missing_variance=prior_rate * (1.0 - prior_rate),
+    )

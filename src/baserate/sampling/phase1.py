@@ -15,8 +15,9 @@ from baserate.sampling.history import Calibrations
 from baserate.stats.arrays import Array, IntArray
 from baserate.stats.designs import draw_design
 from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.sizes import combine_policies, defensive_mixture
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import FRAME_TOTALS, SAMPLES
+from baserate.terms.schemas import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
 from baserate.terms.words import ALL, Estimand
 
 #: Sizes are whole multiples of this, so that their sums are exact on every engine.
@@ -99,29 +100,33 @@ def core_size(model: Array, variance: Array) -> Array:
     $$ x_i = \\sqrt{\\sum_c \\sigma_{ic}^2 / T_c^2} $$
 
     with one cell c per policy and estimand and T_c its expected total: each cell counts by its
-    relative variance.
+    relative variance. Cells that expect nothing (no Pins at all) do not steer.
     """
-    total = model.sum(axis=2, keepdims=True)
-    relative = np.divide(variance, total**2, out=np.zeros_like(variance), where=total > 0)
-    return np.asarray(np.sqrt(relative.sum(axis=(0, 1))))
+    cells = variance.reshape(-1, variance.shape[-1])
+    totals = model.reshape(-1, model.shape[-1]).sum(axis=1)
+    steering = totals > 0
+    if not steering.any():
+        return np.ones(model.shape[-1])
+    return combine_policies(
+        cells[steering].T, totals[steering], np.full(int(steering.sum()), 1.0 / len(cells))
+    )
 
 
 def mixed_size(core: Array, exposure: Array, programme: Programme) -> Array:
     """Core size mixed with the control arm and the exposure share; mean 1, in whole steps."""
     sampling = programme.sampling
-    n_units = core.size
-    equal = np.full(n_units, 1.0 / n_units)
-    by_exposure = _shares(exposure, equal)
-    by_core = _shares(core, equal)
-    rest = 1.0 - sampling.control_share - sampling.exposure_share
-    mixed = sampling.control_share * equal + sampling.exposure_share * by_exposure + rest * by_core
-    steps = np.floor(mixed * n_units / SIZE_STEP + 0.5)
-    return np.maximum(steps, 1.0) * SIZE_STEP
+    parts, shares = [np.ones_like(core)], [sampling.control_share]
+    if exposure.sum() > 0:
+        parts.append(exposure)
+        shares.append(sampling.exposure_share)
+    mixed = defensive_mixture(core, parts=parts, shares=shares)
+    return in_steps(mixed * core.size)
 
 
-def _shares(values: Array, otherwise: Array) -> Array:
-    total = values.sum()
-    return values / total if total > 0 else otherwise
+def in_steps(size: Array) -> Array:
+    """Sizes rounded to whole multiples of ``SIZE_STEP``, at least one, shape (N,)."""
+    steps = np.floor(size / SIZE_STEP + 0.5)
+    return np.asarray(np.maximum(steps, 1.0) * SIZE_STEP)
 
 
 def allocate(size: Array, stratum: Categories, n: int) -> list[int]:
@@ -195,10 +200,13 @@ def frame_totals(
     """Totals that are known without labels, per stratum and domain, in the tables' long shape.
 
     ``spread`` is the variance that phase 1 is expected to have if the model holds:
-    sum of (1 - pi) / pi times the numerator's second moment around zero.
+    sum of (1 - pi) / pi times the numerator's variance around the model. ``max_weight`` is the
+    largest v / pi of the cell: what one unseen positive could add.
     """
     measures: dict[str, Array] = {"n_units": np.ones(len(frame)), "exposure": frame.exposure}
     odds = (1.0 - prob) / prob
+    for e, v in zip(programme.estimands, maxima(frame.exposure, programme), strict=True):
+        measures[f"{MAX_WEIGHT}{e}"] = v / prob
     for p, policy in enumerate(programme.policy_ids()):
         measures[f"n_missing_score:{policy}"] = np.isnan(frame.score[p]).astype(np.float64)
         for e, estimand in enumerate(programme.estimands):
@@ -212,6 +220,12 @@ def frame_totals(
     return pa.concat_tables(parts)
 
 
+def _largest(cell: IntArray, values: Array, seen: IntArray) -> Array:
+    largest = np.zeros(int(seen.max()) + 1)
+    np.maximum.at(largest, cell, values)
+    return largest[seen]
+
+
 def _totals_of(
     kind: str, domain: Categories, stratum: Categories, measures: dict[str, Array], ds: date
 ) -> pa.Table:
@@ -219,7 +233,12 @@ def _totals_of(
     cell = domain.codes * n_strata + stratum.codes
     seen = np.flatnonzero(np.bincount(cell, minlength=len(domain.values) * n_strata))
     sums = np.stack(
-        [np.bincount(cell, weights=m, minlength=seen.max() + 1)[seen] for m in measures.values()]
+        [
+            _largest(cell, m, seen)
+            if name.startswith(MAX_WEIGHT)
+            else np.bincount(cell, weights=m, minlength=seen.max() + 1)[seen]
+            for name, m in measures.items()
+        ]
     )
     n_rows = sums.size
     return pa.table(

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from baserate.sampling.history import Calibrations
-from baserate.sampling.phase1 import SIZE_STEP, design_digest
+from baserate.sampling.phase1 import core_size, design_digest, in_steps
 from baserate.stats.arrays import Array
 from baserate.stats.designs import draw_design
 from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.sizes import defensive_mixture
 from baserate.terms.programme import Programme
 from baserate.terms.sampled_units import SampledUnits
 from baserate.terms.schemas import REVIEW_SAMPLES
@@ -69,12 +70,8 @@ def review_size(judged: SampledUnits, calibrations: Calibrations, programme: Pro
     q, var_q = calibrations.predict(judged.confidence)
     maximum = judged.maximum
     weight = 1.0 / judged.inclusion_prob
-    total = (q * maximum * weight).sum(axis=2, keepdims=True)
     spread = (q * (1.0 - q) + var_q) * (maximum * weight) ** 2
-    relative = np.divide(spread, total**2, out=np.zeros_like(spread), where=total > 0)
-    core = np.sqrt(relative.sum(axis=(0, 1)))
-    mean = core.mean()
-    core = core / mean if mean > 0 else np.ones_like(core)
+    core = core_size(q * maximum * weight, spread)
     floor = programme.sampling.human_floor
-    steps = np.floor((floor + (1.0 - floor) * core) / SIZE_STEP + 0.5)
-    return np.asarray(np.maximum(steps, 1.0) * SIZE_STEP)
+    mixed = defensive_mixture(core, parts=[np.ones_like(core)], shares=[floor])
+    return in_steps(mixed * core.size)

@@ -89,10 +89,8 @@ class Calibration(_Section):
     """Labels of this many days before the day are used; never the day's own."""
     bins: Annotated[int, Field(ge=2, le=200)] = 20
     """Score bins at most."""
-    prior_strength: Annotated[float, Field(gt=0)] = 5.0
-    """Labels that the prior is worth in each bin."""
     prior_rate: Annotated[float, Field(gt=0, lt=1)] = 0.005
-    """Rate assumed where there are no labels yet."""
+    """Rate assumed of units with the lowest score while there are no labels yet."""
 
 
 class Sampling(_Section):
@@ -196,8 +194,6 @@ class Estimation(_Section):
         "anticipated_logit"
     )
     """Method of the intervals where positives were seen. Where none was: an upper limit."""
-    cross_fit_days: Annotated[int, Field(ge=1, le=365)] = 28
-    """Days before the day from which the judge's verdict is calibrated."""
 
 
 class Gates(_Section):

@@ -41,6 +41,10 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 }
 
 
+#: Measures of ``frame_totals`` with this prefix roll up by maximum, all others by sum.
+MAX_WEIGHT = "max_weight:"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table.
@@ -279,7 +283,8 @@ FRAME_TOTALS = TableSchema(
             "string",
             "n_units, exposure, n_missing_score:<policy>, "
             "model:<policy>:<estimand> (expected numerator by the calibrated model), "
-            "spread:<policy>:<estimand> (anticipated phase-1 variance).",
+            "spread:<policy>:<estimand> (anticipated phase-1 variance), max_weight:<estimand> "
+            "(largest v / inclusion_prob: rolls up by maximum, all else by sum).",
         ),
         Column("value", "float64", "The total."),
     ),

@@ -1,0 +1,1 @@
+"""Samples, labels and frame totals to estimates: rates with honest intervals."""
