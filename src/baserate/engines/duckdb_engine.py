@@ -1,0 +1,203 @@
+"""The default engine: DuckDB in this process, through Ibis."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+from ibis.common.exceptions import IbisError
+
+from baserate.engines.conform import select_list
+from baserate.engines.parquet_files import broken_file, expand_paths
+from baserate.terms.errors import BaserateError, EngineError, TableError
+from baserate.terms.schemas import TableSchema
+
+
+class DuckDBEngine:
+    """Runs expressions on one machine, out of core where memory does not suffice.
+
+    Not for use from several threads at once.
+
+    Args:
+        memory_limit: Memory that DuckDB may use before it spills to disk, e.g. "4GB".
+        threads: Threads; None: one per core.
+        temp_directory: Folder for spilling; None: one of its own, removed on close.
+
+    Raises: EngineError if a setting is not accepted.
+    """
+
+    name = "duckdb"
+
+    def __init__(
+        self,
+        *,
+        memory_limit: str = "4GB",
+        threads: int | None = None,
+        temp_directory: str | Path | None = None,
+    ) -> None:
+        self._own_temp = temp_directory is None
+        self.temp_directory = Path(temp_directory or tempfile.mkdtemp(prefix="baserate-"))
+        self.temp_directory.mkdir(parents=True, exist_ok=True)
+        self._scanned: dict[str, None] = {}
+        settings: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            "temp_directory": str(self.temp_directory),
+            "autoinstall_known_extensions": False,
+        }
+        if threads is not None:
+            settings["threads"] = threads
+        try:
+            self.backend: Backend = ibis.duckdb.connect(":memory:", **settings)
+            for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false"):
+                self.rows(f"SET {setting}")
+        except duckdb.Error as error:
+            self._remove_temp()
+            raise EngineError(
+                "DuckDB does not accept its settings",
+                code="engine_settings",
+                got=_first_line(error),
+                hint="check memory limit (e.g. 4GB), threads and the folder for spilling",
+            ) from error
+
+    def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a SQL query, fetched to the end so that the connection is free again."""
+        result: list[tuple[Any, ...]] = self.backend.con.execute(query, list(parameters)).fetchall()
+        return result
+
+    def scan_parquet(self, paths: Sequence[str], *, partition_columns: bool = False) -> ir.Table:
+        """Rows of Parquet files, as an expression. Columns are matched by name over the files.
+
+        See ``Engine.scan_parquet``. A column that some files lack is null there.
+        """
+        files = expand_paths(paths)
+        self._scanned.update(dict.fromkeys(files))
+        with self._explained():
+            return self.backend.read_parquet(
+                files,
+                union_by_name=True,
+                hive_partitioning=partition_columns,
+                filename=False,
+            )
+
+    def to_arrow(self, expr: ir.Table) -> pa.Table:
+        """The expression's rows, whole, in memory. Raises: EngineError, TableError."""
+        with self._explained():
+            return self._backend_of(expr).to_pyarrow(expr)
+
+    def write_parquet(
+        self, expr: ir.Table, path: str | Path, schema: TableSchema | None = None
+    ) -> int:
+        """Write the expression's rows to one Parquet file and return their number.
+
+        See ``Engine.write_parquet``.
+        """
+        backend = self._backend_of(expr)
+        name = ibis.util.gen_name("baserate_write")
+        with self._explained():
+            backend.create_view(name, expr)
+            try:
+                types = backend.con.execute(f'DESCRIBE "{name}"').fetchall()
+                columns = (
+                    "*" if schema is None else select_list({t[0]: t[1] for t in types}, schema)
+                )
+                written: tuple[int] = backend.con.execute(
+                    f'COPY (SELECT {columns} FROM "{name}") TO {_quoted(str(path))} '
+                    "(FORMAT parquet, COMPRESSION zstd)"
+                ).fetchall()[0]
+            finally:
+                backend.con.execute(f'DROP VIEW IF EXISTS "{name}"').fetchall()
+        return int(written[0])
+
+    def _backend_of(self, expr: ir.Table) -> Backend:
+        """The backend that the expression's tables live in; ours where it has none."""
+        try:
+            found = expr.get_backend()
+        except IbisError:
+            return self.backend
+        has_tables = bool(expr.op().find(ibis.expr.operations.DatabaseTable))
+        return found if has_tables and isinstance(found, Backend) else self.backend
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """DuckDB's errors as ours, with the file that caused them where one did."""
+        try:
+            yield
+        except BaserateError:
+            raise
+        except (duckdb.Error, IbisError, pa.ArrowException) as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> BaserateError:
+        text = str(error)
+        named = [path for path in self._scanned if path in text]
+        if (broken := broken_file(named or self._scanned)) is not None:
+            return broken
+        where = named[0] if named else None
+        if "not valid UTF8" in text or "Invalid string encoding" in text:
+            return TableError(
+                "a text column holds bytes that are not UTF-8",
+                code="not_utf8",
+                where=where,
+                expected="UTF-8",
+                hint="write the column as binary (then such rows are set aside) or mend the export",
+            )
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return EngineError(
+                "memory or disk for spilling ran out",
+                code="out_of_memory",
+                where=str(self.temp_directory),
+                got=_first_line(error),
+                hint="raise the memory limit or free space where temporary files go",
+            )
+        if named:
+            return EngineError(
+                "the file cannot be read to its end",
+                code="broken_file",
+                where=where,
+                got=type(error).__name__,
+                hint="write or copy the file again, then run the same command",
+            )
+        return EngineError(
+            "DuckDB could not run the query",
+            code="query_failed",
+            got=f"{type(error).__name__}: {_first_line(error)}",
+            hint="if the tables have the promised columns and types, this is a bug: report it",
+        )
+
+    def close(self) -> None:
+        """Close the connection and remove the folder for spilling if it is our own."""
+        self.backend.disconnect()
+        self._remove_temp()
+
+    def _remove_temp(self) -> None:
+        if self._own_temp:
+            shutil.rmtree(self.temp_directory, ignore_errors=True)
+
+    def __enter__(self) -> DuckDBEngine:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]
