@@ -40,6 +40,7 @@ Method: TypeAlias = Literal[
 METHODS: tuple[Method, ...] = get_args(Method)
 _FROM_FRAME = ("anticipated_variance_logit", "guarded_logit")
 _NO_SPREAD = 1e-14  # below it a standard error is rounding
+_NO_INFORMATION = 1e-3  # effective size below which an estimate says nothing
 _COUNTS = {
     "wilson": wilson_interval,
     "clopper_pearson": clopper_pearson_interval,
@@ -101,8 +102,9 @@ def proportion_interval(
         return _no_variance(value, largest_contribution, level, side, method)
     if method == "wald":
         return wald_interval(value, std_error, level=level, side=side)
-    if not 0.0 < value < 1.0:
-        reason = "the estimate lies outside (0, 1)"
+    outside = not 0.0 < value < 1.0
+    if outside or value * (1.0 - value) < _NO_INFORMATION * std_error**2:
+        reason = "the estimate lies outside (0, 1)" if outside else "the estimate is all noise"
         ends = wald_interval(value, std_error, level=level, side=side)
         return replace(ends, requested=method, reason=reason)
     if method == "logit":
