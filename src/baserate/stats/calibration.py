@@ -13,9 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln
 
-from baserate.stats.arrays import Array, BoolArray, IntArray
+from baserate.stats._calibration_fit import (
+    MISSING_CLASS_STRENGTH,
+    Labels,
+    Sums,
+    bin_edges,
+    check_labels,
+    monotone_blocks,
+    pool,
+    posterior,
+    rank_curve,
+)
+from baserate.stats.arrays import Array, IntArray
 from baserate.terms.errors import DesignError
 
 
@@ -122,39 +132,41 @@ def fit_binned_calibration(
     violating: ArrayLike,
     design_weight: ArrayLike,
     *,
-    n_bins: int = 40,
-    prior_strength: float = 0.5,
+    n_bins: int = 60,
+    prior_strength: float = 2.0,
     monotone: bool = True,
 ) -> ScoreCalibration:
-    r"""P(violates | score bin) from design-weighted labels, shrunk toward the overall rate.
+    r"""P(violates | score bin) from design-weighted labels, shrunk where labels are few.
 
     In bin b with weighted share p_b of positives and effective size n_b = (sum w)^2 / sum w^2,
 
     $$ \mu_b = E[\theta \mid n_b p_b \text{ positives in } n_b], \qquad
-       \theta \sim (1 - \epsilon)\,\mathrm{Beta}(a, a(1-R)/R)
+       \theta \sim (1 - \epsilon)\,\mathrm{Beta}(a, a(1-g_b)/g_b)
                  + \epsilon\,\mathrm{Beta}(\tfrac12, \tfrac12) $$
 
-    with R the overall weighted rate (of labels with and without a score), a = prior_strength in
-    pseudo-positives and epsilon = sqrt(R)/2. The first part shrinks sparse bins toward R; the
-    vague second part takes over where a bin's labels plainly contradict R, so a small bin of
-    high scores is not dragged down to a rare base rate. The variance is that of the same
-    posterior. Edges are quantiles of the labelled scores, half of them placed by labels and half
-    by positives. With monotone, neighbouring bins are pooled until mu does not fall with score.
+    with a = prior_strength pseudo-positives and epsilon = sqrt(g_b (1 - g_b)) / 2. The centre
+    g_b is a smooth curve over the rank of the score, itself shrunk toward the overall weighted
+    rate; the missing class is shrunk toward that rate. The vague part takes over where a bin's
+    labels plainly contradict g_b, so a small bin of high scores is not dragged down to a rare
+    base rate. The variance is that of the same posterior. A third of the bins is placed by
+    labels, a third by positives, a third by 1 / rank from the top. With monotone, neighbouring
+    bins are pooled until mu rises with the score.
 
     Args:
         score: Score of each labelled unit, NaN where missing, shape (n,).
         violating: Whether the unit violates, 0/1 or bool, shape (n,).
         design_weight: 1 / inclusion probability, > 0, shape (n,).
-        n_bins: Most bins to make, >= 1; fewer when there are fewer than 10 labels a bin.
+        n_bins: Most bins to make, >= 1.
         prior_strength: a > 0, pseudo-positives of the informative part of the prior.
         monotone: Whether mu may not fall as the score grows.
     Assumes: labels of earlier periods than the draw that mu will steer.
-    Bias: toward R in sparse bins, by design; a bin's inner variation is averaged.
+    Bias: toward the curve in sparse bins, by design; a bin's inner variation is averaged.
     Raises: DesignError if there is no label, or a weight, score or verdict is not a number.
-    References: Schmidli et al. (2014) on robust mixture priors; Barlow et al. (1972) on pooling
-        adjacent violators; Kish (1965) for the effective size.
+    References: Schmidli et al. (2014), Biometrics 70 (robust mixture priors); Kull, Silva Filho
+        & Flach (2017) (beta calibration); Barlow et al. (1972) (pooling adjacent violators);
+        Kish (1965) (effective size).
     """
-    labels = _labels(score, violating, design_weight)
+    labels = check_labels(score, violating, design_weight)
     if n_bins < 1 or prior_strength <= 0.0:
         raise DesignError(
             "a calibration needs at least one bin and a prior of positive strength",
@@ -162,12 +174,13 @@ def fit_binned_calibration(
             expected="n_bins >= 1, prior_strength > 0",
             got=f"n_bins = {n_bins}, prior_strength = {prior_strength}",
         )
-    prior = _Prior(labels.rate(), prior_strength)
     scored = labels.where(~labels.missing)
-    edges = _bin_edges(scored, min(n_bins, max(1, scored.score.size // 10)))
-    sums = scored.sums(np.searchsorted(edges, scored.score, side="right"), edges.size + 1)
-    blocks = _monotone_blocks(sums, prior) if monotone else np.arange(edges.size + 1)
-    return _from_blocks(labels, edges, blocks, prior)
+    edges = bin_edges(scored, n_bins)
+    sums = scored.sums(edges)
+    centre = rank_curve(sums, labels.rate(), rising=monotone) if edges.size else labels.rate()
+    sums = sums.centred(centre)
+    blocks = monotone_blocks(sums, prior_strength) if monotone else np.arange(edges.size + 1)
+    return _from_blocks(labels, edges, sums, blocks, prior_strength)
 
 
 def fit_isotonic_calibration(
@@ -181,9 +194,10 @@ def fit_isotonic_calibration(
 
     $$ \min_{\mu_1 \le \dots \le \mu_n} \sum_i w_i (y_i - \mu_i)^2 $$
 
-    Every distinct score is a bin of its own; pooling decides the blocks, which then get the
-    posterior mean and variance of `fit_binned_calibration`. Steps are finer than binned ones
-    where positives are plenty, and noisier where they are few.
+    Every distinct score is a bin of its own; pooling alone decides the blocks, which then get
+    the posterior mean and variance of `fit_binned_calibration` with the overall rate as centre.
+    It assumes nothing but order; with few positives its blocks are wide, and the binned curve
+    steers a draw better.
 
     Args:
         score: Score of each labelled unit, NaN where missing, shape (n,).
@@ -195,12 +209,15 @@ def fit_isotonic_calibration(
     Raises: DesignError as `fit_binned_calibration`.
     References: Barlow, Bartholomew, Bremner & Brunk (1972); Zadrozny & Elkan (2002).
     """
-    labels = _labels(score, violating, design_weight)
-    prior = _Prior(labels.rate(), prior_strength)
+    labels = check_labels(score, violating, design_weight)
     scored = labels.where(~labels.missing)
     edges = np.unique(scored.score)[1:]
-    sums = scored.sums(np.searchsorted(edges, scored.score, side="right"), edges.size + 1)
-    return _from_blocks(labels, edges, _monotone_blocks(sums, prior), prior)
+    sums = scored.sums(edges).centred(labels.rate())
+    if sums.mass.sum() == 0.0:
+        return _from_blocks(labels, edges, sums, np.zeros(1, dtype=np.int64), prior_strength)
+    raw = pool(sums, lambda positive, mass, square, centre: positive / mass)
+    shrunk = monotone_blocks(sums.pooled(raw), prior_strength)
+    return _from_blocks(labels, edges, sums, shrunk[raw], prior_strength)
 
 
 def pool_adjacent_violators(value: ArrayLike, weight: ArrayLike) -> Array:
@@ -217,10 +234,9 @@ def pool_adjacent_violators(value: ArrayLike, weight: ArrayLike) -> Array:
         array([1. , 2.5, 2.5])
     """
     values, weights = np.asarray(value, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    sums = _Sums(values * weights, weights, weights**2)
-    blocks = _pool(sums, lambda total, mass, square: total / mass)
-    pooled = sums.pooled(blocks)
-    return np.asarray((pooled.positive / pooled.mass)[blocks])
+    sums = Sums(values * weights, weights, weights**2, weights)
+    blocks = pool(sums, lambda total, mass, square, centre: total / mass)
+    return np.asarray(sums.pooled(blocks).share()[blocks])
 
 
 def time_cross_fitted(
@@ -258,169 +274,15 @@ def time_cross_fitted(
     return fitted
 
 
-class _Labels(NamedTuple):
-    score: Array
-    violating: Array
-    weight: Array
-
-    @property
-    def missing(self) -> BoolArray:
-        return np.isnan(self.score)
-
-    def where(self, mask: BoolArray) -> _Labels:
-        return _Labels(self.score[mask], self.violating[mask], self.weight[mask])
-
-    def rate(self) -> float:
-        """Overall weighted rate; half a pseudo-positive when it is 0 or 1."""
-        share = float((self.weight * self.violating).sum() / self.weight.sum())
-        if 0.0 < share < 1.0:
-            return share
-        effective = float(self.weight.sum() ** 2 / (self.weight**2).sum())
-        return (share * effective + 0.5) / (effective + 1.0)
-
-    def sums(self, bins: IntArray, n_bins: int) -> _Sums:
-        """Weighted sums per bin."""
-        return _Sums(
-            _by_bin(bins, self.weight * self.violating, n_bins),
-            _by_bin(bins, self.weight, n_bins),
-            _by_bin(bins, self.weight**2, n_bins),
-        )
-
-
-def _by_bin(bins: IntArray, value: Array, n_bins: int) -> Array:
-    return np.bincount(bins, value, n_bins).astype(np.float64)
-
-
-class _Sums(NamedTuple):
-    """Sums of w y, w and w^2, per bin; they add up when bins are pooled."""
-
-    positive: Array
-    mass: Array
-    square: Array
-
-    def pooled(self, block: IntArray) -> _Sums:
-        return _Sums(*(_by_bin(block, part, 0) for part in self))
-
-    def effective(self) -> tuple[Array, Array]:
-        """Effective positives and effective size (Kish)."""
-        full = self.mass > 0.0
-        none = np.zeros(self.mass.size)
-        n_eff = np.divide(self.mass**2, self.square, out=none.copy(), where=full)
-        return n_eff * np.divide(self.positive, self.mass, out=none, where=full), n_eff
-
-
-def _labels(score: ArrayLike, violating: ArrayLike, design_weight: ArrayLike) -> _Labels:
-    labels = _Labels(
-        np.asarray(score, dtype=np.float64),
-        np.asarray(violating, dtype=np.float64),
-        np.asarray(design_weight, dtype=np.float64),
-    )
-    shape = labels.score.shape
-    if len(shape) != 1 or labels.violating.shape != shape or labels.weight.shape != shape:
-        raise DesignError(
-            "score, violating and design_weight must have one value per label",
-            expected="three arrays of shape (n,)",
-            got=f"{shape}, {labels.violating.shape}, {labels.weight.shape}",
-        )
-    if shape[0] == 0:
-        raise DesignError(
-            "there is no label to calibrate on",
-            code="no_labels",
-            hint="draw the first period by exposure alone, then calibrate on its labels",
-        )
-    if not np.isin(labels.violating, (0.0, 1.0)).all():
-        raise DesignError(
-            "violating must be 0 or 1",
-            code="verdict_not_binary",
-            hint="leave out units without a verdict; they are nonresponse, not safe",
-        )
-    if not bool((np.isfinite(labels.weight) & (labels.weight > 0.0)).all()):
-        raise DesignError("design_weight must be finite and above 0", code="bad_weight")
-    if np.isinf(labels.score).any():
-        raise DesignError("score must be a number or NaN (missing)", code="not_finite")
-    return labels
-
-
-class _Prior(NamedTuple):
-    """Mixture of a beta prior around the overall rate and a vague one."""
-
-    rate: float
-    strength: float
-
-    def posterior(self, positive: Array, n_eff: Array) -> tuple[Array, Array]:
-        """Posterior mean and variance of each bin's probability."""
-        vague_share = 0.5 * np.sqrt(self.rate)
-        parts = [
-            (np.log1p(-vague_share), self.strength, self.strength * (1 - self.rate) / self.rate),
-            (np.log(vague_share), 0.5, 0.5),
-        ]
-        log_evidence, means, seconds = [], [], []
-        for log_share, a, b in parts:
-            alpha, beta = a + positive, b + np.maximum(n_eff - positive, 0.0)
-            total = alpha + beta
-            log_evidence.append(log_share + betaln(alpha, beta) - betaln(a, b))
-            means.append(alpha / total)
-            seconds.append(alpha * (alpha + 1.0) / (total * (total + 1.0)))
-        vague = 1.0 / (1.0 + np.exp(np.clip(log_evidence[0] - log_evidence[1], -700.0, 700.0)))
-        vague = np.where(n_eff > 0.0, vague, 0.0)
-        mean = (1.0 - vague) * means[0] + vague * means[1]
-        second = (1.0 - vague) * seconds[0] + vague * seconds[1]
-        return mean, np.maximum(second - mean**2, 0.0)
-
-    def mean(self, positive: float, mass: float, square: float) -> float:
-        """Posterior mean of one block, from its sums."""
-        one = _Sums(np.array([positive]), np.array([mass]), np.array([square]))
-        return float(self.posterior(*one.effective())[0][0])
-
-
-def _bin_edges(labels: _Labels, n_bins: int) -> Array:
-    """Quantiles of the scores, half of the mass on all labels and half on the positives."""
-    if labels.score.size == 0 or n_bins == 1:
-        return np.empty(0)
-    order = np.argsort(labels.score, kind="stable")
-    scores, positive = labels.score[order], labels.violating[order]
-    mass = np.full(scores.size, 1.0 / scores.size)
-    if positive.any():
-        mass = 0.5 * mass + 0.5 * positive / positive.sum()
-    below = np.cumsum(mass) - mass
-    cuts = np.searchsorted(below, np.arange(1, n_bins) / n_bins - 1e-12)
-    edges = np.unique(scores[np.minimum(cuts, scores.size - 1)])
-    return np.asarray(edges[edges > scores[0]], dtype=np.float64)
-
-
-def _pool(sums: _Sums, value: Callable[[float, float, float], float]) -> IntArray:
-    """Block number of each bin after pooling neighbours until value strictly increases."""
-    stack: list[tuple[float, float, float, float, int]] = []
-    for positive, mass, square in zip(*(part.tolist() for part in sums), strict=True):
-        block = (value(positive, mass, square), positive, mass, square, 1)
-        while stack and stack[-1][0] >= block[0]:
-            last = stack.pop()
-            positive, mass, square = (last[k] + block[k] for k in (1, 2, 3))
-            block = (value(positive, mass, square), positive, mass, square, last[4] + block[4])
-        stack.append(block)
-    return np.repeat(np.arange(len(stack)), [block[4] for block in stack])
-
-
-def _monotone_blocks(sums: _Sums, prior: _Prior) -> IntArray:
-    """Pool raw rates first (which joins bins without positives), then the shrunk ones."""
-    if sums.mass.sum() == 0.0:
-        return np.zeros(sums.mass.size, dtype=np.int64)
-    raw = _pool(sums, lambda positive, mass, square: positive / mass)
-    return np.asarray(_pool(sums.pooled(raw), prior.mean)[raw])
-
-
 def _from_blocks(
-    labels: _Labels, edges: Array, blocks: IntArray, prior: _Prior
+    labels: Labels, edges: Array, sums: Sums, blocks: IntArray, strength: float
 ) -> ScoreCalibration:
-    """Refit each block on its own labels, and the missing class on its own."""
-    kept = edges[np.diff(blocks) > 0]
-    scored, unscored = labels.where(~labels.missing), labels.where(labels.missing)
-    sums = scored.sums(np.searchsorted(kept, scored.score, side="right"), kept.size + 1)
-    mean, variance = prior.posterior(*sums.effective())
-    missing = unscored.sums(np.zeros(unscored.score.size, dtype=np.int64), 1)
-    missing_mean, missing_variance = prior.posterior(*missing.effective())
+    """Posterior of each block of bins, and of the missing class on its own labels."""
+    mean, variance = posterior(sums.pooled(blocks), strength)
+    unscored = labels.where(labels.missing).sums(np.empty(0)).centred(labels.rate())
+    missing_mean, missing_variance = posterior(unscored, min(strength, MISSING_CLASS_STRENGTH))
     return ScoreCalibration(
-        edges=kept,
+        edges=edges[np.diff(blocks) > 0],
         prob=mean,
         variance=variance,
         missing_prob=float(missing_mean[0]),
