@@ -1,0 +1,1 @@
+"""Estimates to releases: gates, decisions, the immutable bundle, the report."""
