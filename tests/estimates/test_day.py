@@ -12,12 +12,16 @@ from baserate.estimates.cells import CellKey, add_days
 from baserate.estimates.day import DayInputs, day_cells
 from baserate.estimates.table import Provenance, estimates_table, rate_interval
 from baserate.sampling.frame import Frame, categories
-from baserate.sampling.history import judge_calibrations, prior_calibration, score_calibrations
-from baserate.sampling.history import Calibrations
+from baserate.sampling.history import (
+    Calibrations,
+    judge_calibrations,
+    prior_calibration,
+    score_calibrations,
+)
 from baserate.sampling.phase1 import draw_phase1, maxima, model_numerators
 from baserate.sampling.phase2 import draw_phase2
 from baserate.terms.programme import Programme
-from baserate.terms.sampled_units import SampledUnits, sampled_units
+from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
 from baserate.terms.schemas import ESTIMATES
 from baserate.terms.words import ALL
 
@@ -94,9 +98,9 @@ class World:
             some = [i for i, r in zip(ids, reviewed, strict=True) if r]
             truth = self.truth[:, at][:, reviewed]
             tables.append(_outcomes(some, 2, truth[0], truth[0], maximum[:, reviewed]))
-        from baserate.terms.sampled_units import DayTables
-
-        day = DayTables(str(DAY), samples, tables[0], review_samples, (tables + [None])[1])
+        day = DayTables(
+            str(DAY), samples, tables[0], review_samples, tables[1] if len(tables) > 1 else None
+        )
         return sampled_units([day], PROGRAMME.policy_ids(), [str(e) for e in PROGRAMME.estimands])
 
 

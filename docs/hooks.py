@@ -1,0 +1,127 @@
+"""Reference pages are written from the code when the site is built, so they can't be wrong."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import typer.main
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from baserate.cli.app import app
+from baserate.terms.programme import Programme
+from baserate.terms.schemas import LOGGING_TABLES, OUR_TABLES, TableSchema
+from baserate.terms.words import Estimand, NoLabelReason, QuarantineReason, Verdict
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill the marks of reference pages."""
+    for mark, write in WRITERS.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, write())
+    return markdown
+
+
+def _table(schema: TableSchema) -> str:
+    lines = [f"### {schema.name}", "", schema.doc, "", f"Key: `{', '.join(schema.key)}`", ""]
+    lines += ["| column | type | needed | meaning |", "|---|---|---|---|"]
+    for c in schema.columns:
+        needed = "yes" if c.required else ""
+        note = " Not part of the digest." if c.volatile else ""
+        lines.append(f"| `{c.name}` | {c.type} | {needed} | {_cell(c.doc)}{note} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def tables() -> str:
+    """Every table with its columns."""
+    return "\n".join(
+        [
+            "## Logging tables\n",
+            *(_table(t) for t in LOGGING_TABLES.values()),
+            "## baserate's tables\n",
+            *(_table(t) for t in OUR_TABLES.values()),
+        ]
+    )
+
+
+def words() -> str:
+    """The fixed words of tables."""
+    lists = {
+        "Verdicts": Verdict,
+        "Reasons for no label": NoLabelReason,
+        "Reasons for quarantine": QuarantineReason,
+        "Estimands": Estimand,
+    }
+    return "\n\n".join(
+        f"**{name}**: " + ", ".join(f"`{w}`" for w in kind) for name, kind in lists.items()
+    )
+
+
+def programme() -> str:
+    """Every key of the programme file."""
+    parts: list[str] = []
+    seen: set[type[BaseModel]] = set()
+
+    def describe(model: type[BaseModel], path: str) -> None:
+        if model in seen:
+            return
+        seen.add(model)
+        doc = (model.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"### {path or 'top level'}\n\n{doc}\n")
+        parts.append("| key | default | meaning |\n|---|---|---|")
+        inner: list[tuple[type[BaseModel], str]] = []
+        for name, field in model.model_fields.items():
+            parts.append(f"| `{name}` | {_default(field)} | {_cell(field.description or '')} |")
+            inner += [(m, f"{path}.{name}".strip(".")) for m in _models(field.annotation)]
+        parts.append("")
+        for child, at in inner:
+            describe(child, at)
+
+    describe(Programme, "")
+    return "\n".join(parts)
+
+
+def _default(field: Any) -> str:
+    if field.default is PydanticUndefined:
+        return "needed" if field.default_factory is None else ""
+    if isinstance(field.default, BaseModel):
+        return "see below"
+    if isinstance(field.default, tuple):
+        return ", ".join(f"`{v}`" for v in field.default) or "none"
+    return f"`{field.default}`" if field.default not in (None, "") else "none"
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in typing.get_args(annotation) for m in _models(part)]
+
+
+def commands() -> str:
+    """Every command with its options."""
+    group = typer.main.get_command(app)
+    parts = []
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        parts.append(f"### baserate {name}\n\n{command.help}\n")
+        parts.append("| option | meaning | default |\n|---|---|---|")
+        for option in command.params:
+            flags = ", ".join(f"`{o}`" for o in option.opts)
+            if option.param_type_name == "argument":
+                flags = f"`{option.name.upper()}`"
+            default = "" if option.default in (None, False) else f"`{option.default}`"
+            parts.append(f"| {flags} | {_cell(getattr(option, 'help', '') or '')} | {default} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+WRITERS = {
+    "<!-- tables -->": tables,
+    "<!-- words -->": words,
+    "<!-- programme -->": programme,
+    "<!-- commands -->": commands,
+}
