@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from baserate.engines.conform import select_list
 from baserate.engines.parquet_files import broken_file, expand_paths
 from baserate.terms.errors import BaserateError, EngineError, TableError
 from baserate.terms.schemas import TableSchema
+
+_COLUMN_IN_ERROR = re.compile(r"source column (\w+)")
 
 
 class DuckDBEngine:
@@ -59,7 +62,7 @@ class DuckDBEngine:
         try:
             self.backend: Backend = ibis.duckdb.connect(":memory:", **settings)
             for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false"):
-                self.rows(f"SET {setting}")
+                self.backend.con.execute(f"SET {setting}").fetchall()
         except duckdb.Error as error:
             self._remove_temp()
             raise EngineError(
@@ -71,8 +74,11 @@ class DuckDBEngine:
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a SQL query, fetched to the end so that the connection is free again."""
-        result: list[tuple[Any, ...]] = self.backend.con.execute(query, list(parameters)).fetchall()
-        return result
+        with self._explained():
+            found: list[tuple[Any, ...]] = self.backend.con.execute(
+                query, list(parameters)
+            ).fetchall()
+        return found
 
     def scan_parquet(self, paths: Sequence[str], *, partition_columns: bool = False) -> ir.Table:
         """Rows of Parquet files, as an expression. Columns are matched by name over the files.
@@ -103,7 +109,7 @@ class DuckDBEngine:
         """
         backend = self._backend_of(expr)
         name = ibis.util.gen_name("baserate_write")
-        with self._explained():
+        with self._explained(None if schema is None else f"table {schema.name}"):
             backend.create_view(name, expr)
             try:
                 types = backend.con.execute(f'DESCRIBE "{name}"').fetchall()
@@ -128,29 +134,30 @@ class DuckDBEngine:
         return found if has_tables and isinstance(found, Backend) else self.backend
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, what: str | None = None) -> Iterator[None]:
         """DuckDB's errors as ours, with the file that caused them where one did."""
         try:
             yield
         except BaserateError:
             raise
         except (duckdb.Error, IbisError, pa.ArrowException) as error:
-            raise self._explain(error) from error
+            raise self._explain(error, what) from error
 
-    def _explain(self, error: Exception) -> BaserateError:
+    def _explain(self, error: Exception, what: str | None) -> BaserateError:
         text = str(error)
         named = [path for path in self._scanned if path in text]
         if (broken := broken_file(named or self._scanned)) is not None:
             return broken
-        where = named[0] if named else None
         if "not valid UTF8" in text or "Invalid string encoding" in text:
             return TableError(
                 "a text column holds bytes that are not UTF-8",
                 code="not_utf8",
-                where=where,
+                where=named[0] if named else what,
                 expected="UTF-8",
                 hint="write the column as binary (then such rows are set aside) or mend the export",
             )
+        if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
+            return _does_not_fit(text, named[0] if named else what)
         if isinstance(error, duckdb.OutOfMemoryException):
             return EngineError(
                 "memory or disk for spilling ran out",
@@ -163,14 +170,15 @@ class DuckDBEngine:
             return EngineError(
                 "the file cannot be read to its end",
                 code="broken_file",
-                where=where,
+                where=named[0],
                 got=type(error).__name__,
                 hint="write or copy the file again, then run the same command",
             )
         return EngineError(
             "DuckDB could not run the query",
             code="query_failed",
-            got=f"{type(error).__name__}: {_first_line(error)}",
+            where=what,
+            got=_without_values(error),
             hint="if the tables have the promised columns and types, this is a bug: report it",
         )
 
@@ -201,3 +209,21 @@ def _quoted(text: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0][:300]
+
+
+def _without_values(error: Exception) -> str:
+    """The error's kind, and its text where that speaks of the query and never of a row."""
+    speaks_of_the_query = (IbisError, duckdb.BinderException, duckdb.CatalogException)
+    name = type(error).__name__
+    return f"{name}: {_first_line(error)}" if isinstance(error, speaks_of_the_query) else name
+
+
+def _does_not_fit(text: str, where: str | None) -> TableError:
+    column = _COLUMN_IN_ERROR.search(text)
+    return TableError(
+        "a value does not fit the type that its column should have",
+        code="bad_value",
+        where=where,
+        got=f"column {column.group(1)}" if column else None,
+        hint="mend the column's type in the export, or cast it where the table is made",
+    )

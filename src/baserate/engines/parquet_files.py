@@ -39,7 +39,7 @@ def _local_files(path: str) -> list[str]:
     if here.is_dir():
         files = sorted(str(p) for p in here.rglob("*.parquet") if p.is_file())
     else:
-        matches = glob.glob(path, recursive=True)  # noqa: PTH207 - the pattern may be absolute
+        matches = glob.glob(path, recursive=True)
         files = sorted(match for match in matches if Path(match).is_file())
     if files:
         return files

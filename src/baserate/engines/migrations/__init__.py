@@ -1,0 +1,1 @@
+"""Steps that bring an operational database from one version to the next (Alembic)."""
