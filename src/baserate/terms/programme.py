@@ -146,11 +146,15 @@ class OpenAIJudge(_Section):
     """Environment variable that holds the key."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Sampling temperature."""
-    max_tokens: Annotated[int, Field(ge=16)] = 600
-    """Longest answer, in tokens."""
+    max_tokens: Annotated[int, Field(ge=16)] = 2_000
+    """Longest answer, in tokens. An answer takes about 40 per query, response and Pin; a unit
+    whose answer does not fit has no label."""
     max_chars: Annotated[int, Field(ge=200)] = 12_000
     """Longest text of one part shown to the judge; the middle of a longer one is left out and
     marked."""
+    images: bool = False
+    """Show images too: data addresses, and files below the folder of the programme file. The
+    model must be able to see."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Calls at once."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0

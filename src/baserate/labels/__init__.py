@@ -1,0 +1,50 @@
+"""Samples to labels: machines and people judge the same content and write the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from baserate.labels.consensus import Consensus, consensus
+from baserate.labels.judges.base import Judge, Progress, judge_units
+from baserate.labels.render import SubjectKey, UnitContent, render_unit
+from baserate.labels.reviews import ReviewImport, collect_reviews
+from baserate.labels.worklist import write_worklist
+from baserate.terms.programme import LocalJudge, OpenAIJudge, Policy, resolve_path
+
+__all__ = [
+    "Consensus",
+    "Judge",
+    "Progress",
+    "ReviewImport",
+    "SubjectKey",
+    "UnitContent",
+    "collect_reviews",
+    "consensus",
+    "judge_units",
+    "make_judge",
+    "render_unit",
+    "write_worklist",
+]
+
+
+def make_judge(
+    config: LocalJudge | OpenAIJudge, base: Path, cache_path: Path, policies: Sequence[Policy]
+) -> Judge:
+    """The judge that a programme names.
+
+    Args:
+        config: Section ``judge`` of the programme.
+        base: Folder of the programme file: relative paths start there.
+        cache_path: File where an LLM judge keeps its answers; made if it is not there.
+        policies: The programme's policies.
+    Raises: LabelError if the judge can't be made: no training file, no address, no cache.
+    """
+    if isinstance(config, LocalJudge):
+        from baserate.labels.judges.local import LocalTextJudge
+
+        training = Path(resolve_path(config.training, base))
+        return LocalTextJudge.from_file(config, training, policies)
+    from baserate.labels.judges.openai import ChatJudge
+
+    return ChatJudge(config, cache_path, images_below=base)

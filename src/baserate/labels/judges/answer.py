@@ -1,0 +1,186 @@
+"""The answer an LLM judge must give, and the strict reading of what it gave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from baserate.labels.judges.base import SubjectVerdict, no_label
+from baserate.labels.render import WHOLE, SubjectKey
+from baserate.terms.words import NoLabelReason, Verdict
+
+_REASON_CHARS = 200
+_LABEL: dict[str, Any] = {
+    "verdict": {"type": "string", "enum": ["violating", "not_violating", "unsure"]},
+    "probability": {"type": "number"},
+    "severity": {"type": ["integer", "null"]},
+    "reason": {"type": "string"},
+}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+#: JSON Schema of the answer, within what strict modes of servers accept.
+ANSWER_SCHEMA: dict[str, Any] = _object(
+    {
+        "interaction": _object(_LABEL),
+        "parts": {"type": "array", "items": _object({"id": {"type": "string"}, **_LABEL})},
+    }
+)
+
+
+def _probability(value: object) -> object:
+    """A probability outside [0, 1] is no probability; the verdict beside it still counts."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if 0.0 <= value <= 1.0 else None
+
+
+def _severity(value: object) -> object:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else None
+
+
+class _Label(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    verdict: Literal["violating", "not_violating", "unsure"]
+    probability: Annotated[float | None, BeforeValidator(_probability)] = None
+    severity: Annotated[int | None, BeforeValidator(_severity)] = None
+    reason: Annotated[str, BeforeValidator(lambda v: v if isinstance(v, str) else "")] = ""
+
+    def contradicts_itself(self) -> bool:
+        """True where verdict and probability can't both be meant."""
+        p = 0.5 if self.probability is None else self.probability
+        return (self.verdict == "violating" and p < 0.5) or (
+            self.verdict == "not_violating" and p > 0.5
+        )
+
+    def as_verdict(self) -> SubjectVerdict:
+        """The label in the one shape; a probability that contradicts the verdict is dropped."""
+        verdict = Verdict(self.verdict)
+        return SubjectVerdict(
+            verdict,
+            severity=self.severity if verdict is Verdict.VIOLATING else None,
+            confidence=None if self.contradicts_itself() else self.probability,
+            reason=" ".join(self.reason.split())[:_REASON_CHARS] or None,
+        )
+
+
+class _Part(_Label):
+    id: str
+
+
+class _Answer(BaseModel):
+    """The frame of an answer; its parts are read one by one, so that one can fail alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    interaction: _Label
+    parts: list[Any] = Field(default_factory=list)
+
+
+class Answer(NamedTuple):
+    """An answer as read.
+
+    Args:
+        verdicts: Verdict by subject; each part asked about is there.
+        unknown_ids: Parts answered that were not asked about, or not named: ignored.
+        missing: Parts asked about without one clear, valid label: ``no_label``.
+        contradictions: Labels whose probability contradicted their verdict.
+    """
+
+    verdicts: Mapping[SubjectKey, SubjectVerdict]
+    unknown_ids: int
+    missing: int
+    contradictions: int
+
+
+def read_answer(text: str, parts: Mapping[str, SubjectKey]) -> Answer | None:
+    """Read an answer strictly; None where there is not exactly one valid answer in the text.
+
+    Args:
+        text: What the model wrote.
+        parts: Part id: subject, as asked.
+    """
+    frame = _the_one_answer(text)
+    if frame is None:
+        return None
+    labels: dict[str, _Part | None] = {}
+    unknown = 0
+    for item in frame.parts:
+        part = _valid_part(item)
+        if part is None or part.id not in parts:
+            name = item.get("id") if isinstance(item, dict) else None
+            if isinstance(name, str) and name in parts:
+                labels[name] = None
+            else:
+                unknown += 1
+        elif part.id in labels and labels[part.id] != part:
+            labels[part.id] = None
+        else:
+            labels[part.id] = part
+    clear = [p for p in labels.values() if p is not None]
+    verdicts = dict.fromkeys(parts.values(), no_label(NoLabelReason.INVALID_OUTPUT))
+    verdicts |= {parts[p.id]: p.as_verdict() for p in clear}
+    verdicts[WHOLE] = frame.interaction.as_verdict()
+    return Answer(
+        verdicts,
+        unknown,
+        len(parts) - len(clear),
+        sum(label.contradicts_itself() for label in (frame.interaction, *clear)),
+    )
+
+
+def _valid_part(item: object) -> _Part | None:
+    try:
+        return _Part.model_validate(item)
+    except ValidationError:
+        return None
+
+
+def _the_one_answer(text: str) -> _Answer | None:
+    """The only valid answer in the text; two that differ are none: which was meant?"""
+    whole = _valid_answer(_loads(text))
+    if whole is not None:
+        return whole
+    found = [a for value in _objects_in(text) if (a := _valid_answer(value)) is not None]
+    return found[0] if found and all(a == found[0] for a in found) else None
+
+
+def _valid_answer(value: object) -> _Answer | None:
+    try:
+        return _Answer.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _loads(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _objects_in(text: str) -> list[object]:
+    """Every outermost JSON object in a text with prose, code fences or thoughts around it."""
+    decoder = json.JSONDecoder()
+    found: list[object] = []
+    at = text.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = at + 1
+        at = text.find("{", end)
+    return found

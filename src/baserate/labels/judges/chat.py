@@ -1,0 +1,159 @@
+"""A patient client for OpenAI-compatible chat completions.
+
+Servers differ in what they accept and fail in many ways. This page knows both: it negotiates
+the answer's format, waits as it is told to, tries again where that can help, and says at once
+where it can't. Nothing that was sent or received is logged or put into an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from baserate.labels.judges.replies import (
+    CallFailed,
+    Declined,
+    EndpointError,
+    MayPass,
+    Said,
+    read_reply,
+)
+from baserate.labels.judges.usage import Usage
+from baserate.terms.programme import OpenAIJudge
+from baserate.terms.words import NoLabelReason
+
+#: Answer formats from the strictest to none.
+FORMATS = ("json_schema", "json_object", "plain")
+_LONGEST_BACKOFF_SECONDS = 30.0
+_LONGEST_TOLD_WAIT_SECONDS = 120.0
+_REJECTED = frozenset({400, 413, 422})
+
+
+@dataclass
+class Dialect:
+    """What an endpoint accepts, learnt on the way: ``level`` indexes FORMATS."""
+
+    level: int = 0
+    token_limit: str = "max_tokens"
+
+
+class ChatClient:
+    """Asks one endpoint, with retries; remembers what the endpoint accepts.
+
+    Args:
+        http: Client with the endpoint's address and headers.
+        config: Model, parameters, patience.
+        schema: JSON Schema of the answer.
+        usage: Account that every call is booked on.
+        rng: Draws the jitter of waiting times.
+        backoff_seconds: First wait where the server asks for none; doubles each time.
+        dialect: What the endpoint accepts, shared between clients of one judge.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        config: OpenAIJudge,
+        *,
+        schema: Mapping[str, Any],
+        usage: Usage,
+        rng: random.Random,
+        backoff_seconds: float,
+        dialect: Dialect,
+    ) -> None:
+        self._http = http
+        self._config = config
+        self._schema = schema
+        self._usage = usage
+        self._rng = rng
+        self._backoff_seconds = backoff_seconds
+        self._dialect = dialect
+        self._not_before = 0.0
+
+    async def ask(
+        self, messages: Sequence[Mapping[str, object]], *, looser: int = 0
+    ) -> Said | Declined:
+        """Ask once, trying again where that can help.
+
+        Args:
+            messages: Chat messages.
+            looser: Formats to skip from the strictest that the endpoint accepts.
+        Raises: CallFailed if there is no answer; LabelError if no question can be answered.
+        """
+        for attempt in range(self._config.max_retries + 1):
+            await self._until_allowed()
+            try:
+                return await self._negotiated(messages, looser)
+            except MayPass as failure:
+                told_too_long = (failure.wait or 0.0) > _LONGEST_TOLD_WAIT_SECONDS
+                if attempt == self._config.max_retries or told_too_long:
+                    raise failure.failed from None
+                self._usage.retries += 1
+                await self._pause(attempt, failure.wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _until_allowed(self) -> None:
+        while (wait := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+
+    async def _pause(self, attempt: int, told: float | None) -> None:
+        """Wait as told, all calls together; else longer each time, each call on its own."""
+        if told is not None:
+            self._not_before = max(self._not_before, time.monotonic() + told)
+            return
+        longest = min(self._backoff_seconds * 2.0**attempt, _LONGEST_BACKOFF_SECONDS)
+        await asyncio.sleep(longest * self._rng.uniform(0.5, 1.0))
+
+    async def _negotiated(
+        self, messages: Sequence[Mapping[str, object]], looser: int
+    ) -> Said | Declined:
+        """The first format that is not rejected, and is remembered once it has worked."""
+        level = min(self._dialect.level + looser, len(FORMATS) - 1)
+        while True:
+            old_name = self._dialect.token_limit
+            response = await self._post(messages, FORMATS[level])
+            if response.status_code not in _REJECTED:
+                reply, metered = read_reply(response)
+                self._usage.add_tokens(reply.tokens if metered else None)
+                if not looser:
+                    self._dialect.level = max(self._dialect.level, level)
+                return reply
+            error = EndpointError.of(response)
+            if (declined := error.declined()) is not None:
+                return declined
+            if error.wants_other_token_limit() and old_name == "max_tokens":
+                self._dialect.token_limit = "max_completion_tokens"
+            elif level + 1 < len(FORMATS):
+                level += 1
+            else:
+                raise CallFailed(NoLabelReason.ENDPOINT_FAILED, error.name())
+
+    async def _post(
+        self, messages: Sequence[Mapping[str, object]], answer_format: str
+    ) -> httpx.Response:
+        config = self._config
+        body: dict[str, object] = {
+            "model": config.model,
+            "messages": list(messages),
+            "temperature": config.temperature,
+            self._dialect.token_limit: config.max_tokens,
+        }
+        if answer_format == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        elif answer_format == "json_schema":
+            schema = {"name": "labels", "strict": True, "schema": self._schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        self._usage.calls += 1
+        try:
+            async with asyncio.timeout(config.timeout_seconds):
+                return await self._http.post("chat/completions", json=body)
+        except (TimeoutError, httpx.TimeoutException):
+            raise MayPass(NoLabelReason.ENDPOINT_FAILED, "timeout") from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise MayPass(NoLabelReason.ENDPOINT_FAILED, type(error).__name__) from None

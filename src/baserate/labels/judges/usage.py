@@ -1,0 +1,105 @@
+"""What a judge's run cost: calls, tokens, money, and what went wrong on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Tokens(NamedTuple):
+    """Tokens of questions and of answers, as the endpoint counted them."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    def __add__(self, other: object) -> Tokens:
+        """Both together."""
+        if not isinstance(other, Tokens):
+            return NotImplemented
+        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+
+
+NO_TOKENS = Tokens()
+
+
+@dataclass
+class Usage:
+    """Running account of one judge.
+
+    Attributes:
+        price_per_1k_input: Price of 1,000 tokens of questions.
+        price_per_1k_output: Price of 1,000 tokens of answers.
+        calls: Requests sent, tries included.
+        retries: Requests sent again after a failure.
+        asked_again: Requests sent again because the answer could not be read.
+        from_cache: Unit-policy pairs answered by an earlier run: they cost nothing now.
+        shared: Unit-policy pairs answered by another unit's answer: their content is the same.
+        unknown_ids: Parts answered that were not asked about.
+        missing_parts: Parts asked about that were not answered.
+        contradictions: Probabilities dropped because they contradicted their verdict.
+        unmetered_calls: Answers without a token count: their cost is not in ``cost``.
+        tokens: Tokens paid for by this run.
+        tokens_before: Tokens paid for by earlier runs for the answers taken from the cache.
+        outcomes: Unit-policy pairs by outcome: ``answered`` or a NoLabelReason.
+    """
+
+    price_per_1k_input: float = 0.0
+    price_per_1k_output: float = 0.0
+    calls: int = 0
+    retries: int = 0
+    asked_again: int = 0
+    from_cache: int = 0
+    shared: int = 0
+    unknown_ids: int = 0
+    missing_parts: int = 0
+    contradictions: int = 0
+    unmetered_calls: int = 0
+    tokens: Tokens = NO_TOKENS
+    tokens_before: Tokens = NO_TOKENS
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cost(self) -> float:
+        """Price of this run, in the unit of the configured prices."""
+        return self._price(self.tokens)
+
+    @property
+    def cost_before(self) -> float:
+        """What earlier runs paid for the answers taken from the cache."""
+        return self._price(self.tokens_before)
+
+    def add_tokens(self, tokens: Tokens | None) -> None:
+        """Count one answer's tokens; None where the endpoint does not say."""
+        if tokens is None:
+            self.unmetered_calls += 1
+        else:
+            self.tokens += tokens
+
+    def add_kept(self, tokens: Tokens, pairs: int) -> None:
+        """Count an answer that an earlier run paid for."""
+        self.from_cache += pairs
+        self.tokens_before += tokens
+
+    def _price(self, tokens: Tokens) -> float:
+        asked = tokens.prompt * self.price_per_1k_input
+        return (asked + tokens.completion * self.price_per_1k_output) / 1000.0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a run would cost, before it is run.
+
+    Args:
+        pairs: Unit-policy pairs to label.
+        calls: Questions to ask: pairs less those kept from earlier runs or equal in content.
+        prompt_tokens: Tokens of the questions, at one token per four bytes; images not counted.
+        completion_tokens: Tokens of the answers, at 40 per part and 40 for the whole.
+        cost: Their price.
+    """
+
+    pairs: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float

@@ -1,0 +1,189 @@
+"""An interaction as people and models see it: the same parts, in the same order, nothing else.
+
+A record of the interactions table also holds scores, user columns and impressions. None of them
+passes this page, so nothing that a labeler sees can tell how likely the unit is to violate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from baserate.terms.words import SubjectKind
+
+#: Shown in place of a refusal that carried no text.
+DECLINED = "[The system declined to answer and showed no text.]"
+
+
+class SubjectKey(NamedTuple):
+    """What one label speaks of, within its interaction."""
+
+    kind: SubjectKind
+    turn: int
+    position: int
+
+
+#: The interaction as a whole.
+WHOLE = SubjectKey(SubjectKind.INTERACTION, 0, 0)
+
+
+class TextPart(NamedTuple):
+    """One text of a subject: ``name`` is text, title or description."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A query, a response or a Pin.
+
+    Args:
+        key: Kind, turn and position.
+        parts: Its texts in reading order; empty where none is left.
+        image_ref: Where its image is, if it has one.
+    """
+
+    key: SubjectKey
+    parts: tuple[TextPart, ...]
+    image_ref: str | None = None
+
+    @cached_property
+    def is_gone(self) -> bool:
+        """True where neither text nor image is left: nobody can judge it."""
+        return not self.parts and self.image_ref is None
+
+    @cached_property
+    def is_image_only(self) -> bool:
+        """True where only a labeler who sees images can judge it."""
+        return self.image_ref is not None and not self.text
+
+    @cached_property
+    def text(self) -> str:
+        """All its texts, one after another."""
+        return "\n".join(p.text for p in self.parts)
+
+
+@dataclass(frozen=True)
+class UnitContent:
+    """What a labeler sees of one interaction.
+
+    Args:
+        interaction_id: The unit.
+        subjects: Turn by turn: the query, the response, the Pins in the order shown.
+        content_digest: The record's digest of its content.
+    """
+
+    interaction_id: str
+    subjects: tuple[Subject, ...]
+    content_digest: str
+
+    @cached_property
+    def keys(self) -> tuple[SubjectKey, ...]:
+        """Everything a label may speak of: the whole first, then the subjects in order."""
+        return (WHOLE, *(s.key for s in self.subjects))
+
+    @cached_property
+    def is_gone(self) -> bool:
+        """True where nothing of it is left."""
+        return all(s.is_gone for s in self.subjects)
+
+    @cached_property
+    def lost_a_response(self) -> bool:
+        """True where the content of a response is gone: the whole can't be called safe."""
+        return any(s.is_gone for s in self.subjects if s.key.kind is SubjectKind.RESPONSE)
+
+    def clipped(self, max_chars: int) -> UnitContent:
+        """The same unit with the middle of every text longer than ``max_chars`` left out."""
+        return replace(self, subjects=tuple(_clip_subject(s, max_chars) for s in self.subjects))
+
+    @cached_property
+    def seen_digest(self) -> str:
+        """sha256 of exactly what is seen here, whatever the record's own digest says."""
+        seen = [[*s.key, s.parts, s.image_ref] for s in self.subjects]
+        return hashlib.sha256(json.dumps(seen, ensure_ascii=True).encode()).hexdigest()
+
+
+def render_unit(record: Mapping[str, Any], *, max_chars: int | None = None) -> UnitContent:
+    """What a labeler sees of one row of the interactions table.
+
+    Args:
+        record: A row with ``interaction_id``, ``turns`` and ``content_digest``, as from
+            ``pyarrow.Table.to_pylist``.
+        max_chars: Longest text of one part; the middle of a longer one is left out and marked.
+            None: texts stay whole.
+    """
+    subjects = tuple(s for turn in record["turns"] for s in _turn_subjects(turn))
+    unit = UnitContent(record["interaction_id"], subjects, record["content_digest"])
+    return unit if max_chars is None else unit.clipped(max_chars)
+
+
+def clip(text: str, max_chars: int) -> str:
+    """The text, or its two ends with a mark that says how many characters are left out."""
+    if len(text) <= max_chars:
+        return text
+    tail = max_chars // 3
+    head = max_chars - tail
+    left_out = len(text) - max_chars
+    return f"{text[:head]}[... {left_out} characters left out ...]{text[len(text) - tail :]}"
+
+
+def as_text(subjects: Sequence[Subject]) -> str:
+    """Subjects as plain text for people, each under a line that says what it is."""
+    return "\n\n".join(_subject_text(s) for s in subjects)
+
+
+def heading(key: SubjectKey) -> str:
+    """What a subject is, in words: ``query, turn 1`` or ``Pin 3, turn 1``."""
+    what = f"Pin {key.position}" if key.kind is SubjectKind.COMPONENT else key.kind.value
+    return what if key == WHOLE else f"{what}, turn {key.turn}"
+
+
+def _subject_text(subject: Subject) -> str:
+    lines = [f"[{heading(subject.key)}]"]
+    lines += [p.text if p.name == "text" else f"{p.name}: {p.text}" for p in subject.parts]
+    if subject.image_ref is not None:
+        lines.append(f"image: {subject.image_ref}")
+    if subject.is_gone:
+        lines.append("(content gone)")
+    return "\n".join(lines)
+
+
+def _turn_subjects(turn: Mapping[str, Any]) -> list[Subject]:
+    number = int(turn["turn"])
+    response = turn.get("response_text")
+    if not response and turn.get("is_refusal"):
+        response = DECLINED
+    query = _parts(text=turn.get("query_text"))
+    pins = sorted(turn.get("components") or (), key=lambda c: c["position"])
+    return [
+        Subject(SubjectKey(SubjectKind.QUERY, number, 0), query),
+        Subject(SubjectKey(SubjectKind.RESPONSE, number, 0), _parts(text=response)),
+        *(_pin(number, pin) for pin in pins),
+    ]
+
+
+def _pin(turn: int, pin: Mapping[str, Any]) -> Subject:
+    return Subject(
+        SubjectKey(SubjectKind.COMPONENT, turn, int(pin["position"])),
+        _parts(title=pin.get("title"), description=pin.get("description")),
+        pin.get("image_ref") or None,
+    )
+
+
+def _parts(**texts: str | None) -> tuple[TextPart, ...]:
+    """The texts that are there; an empty one counts only where there is no other."""
+    there = tuple(TextPart(name, text) for name, text in texts.items() if text is not None)
+    return tuple(p for p in there if p.text) or there[:1]
+
+
+def _clip_subject(subject: Subject, max_chars: int) -> Subject:
+    if all(len(p.text) <= max_chars for p in subject.parts):
+        return subject
+    return replace(
+        subject, parts=tuple(TextPart(p.name, clip(p.text, max_chars)) for p in subject.parts)
+    )
