@@ -9,8 +9,10 @@ from baserate.stats.intervals.binomial import (
     wald_interval,
     wilson_interval,
 )
+from baserate.stats.intervals.bootstrap import bootstrap_t_interval
 from baserate.stats.intervals.gamma import fay_feuer_interval, tiwari_interval
 from baserate.stats.intervals.interval import Interval, Side, zero_count_limit
+from baserate.stats.intervals.monotone import MonotoneIntervals, monotone_intervals
 from baserate.stats.intervals.proportion import (
     METHODS,
     Method,
@@ -24,15 +26,21 @@ from baserate.stats.intervals.rare import (
     guarded_logit,
     zero_positives_interval,
 )
+from baserate.stats.intervals.stratified import (
+    mover_wilson_interval,
+    stratified_wilson_interval,
+)
 
 __all__ = [
     "METHODS",
     "Interval",
     "Method",
+    "MonotoneIntervals",
     "Side",
     "anticipated_variance_logit",
     "anticipated_variance_of_total",
     "blind_spot_caveat",
+    "bootstrap_t_interval",
     "clopper_pearson_interval",
     "effective_size",
     "fay_feuer_interval",
@@ -41,7 +49,10 @@ __all__ = [
     "korn_graubard_interval",
     "logit_interval",
     "mean_interval",
+    "monotone_intervals",
+    "mover_wilson_interval",
     "proportion_interval",
+    "stratified_wilson_interval",
     "tiwari_interval",
     "wald_interval",
     "wilson_interval",
