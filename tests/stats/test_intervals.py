@@ -22,6 +22,7 @@ from baserate.stats.intervals import (
     guarded_logit,
     korn_graubard_interval,
     logit_interval,
+    logit_limits,
     mean_interval,
     proportion_interval,
     tiwari_interval,
@@ -169,10 +170,9 @@ def test_anticipated_variance_is_what_poisson_sampling_delivers() -> None:
 
 
 def test_the_blind_spot_is_named_when_the_control_arm_is_too_thin() -> None:
-    assert blind_spot_caveat(0.1, 5000, 0.0005) == (
-        "not defended against a blind spot (0.2 of its positives expected, "
-        "none seen with probability 0.78)"
-    )
+    caveat = blind_spot_caveat(0.1, 5000, 0.0005)
+    assert caveat.startswith("not defended against a blind spot: 0.25")
+    assert caveat in Interval(0.0, 0.1, 0.95, "logit", caveat=caveat).name
     assert blind_spot_caveat(0.1, 5000, 0.01) == ""
 
 
@@ -250,6 +250,16 @@ def test_plain_counts_use_the_binomial_and_name_fallbacks() -> None:
     assert proportion_interval(0.5, None, n=100, method="wald").upper == pytest.approx(
         0.598, abs=1e-5
     )
+
+
+def test_many_logit_limits_equal_one_at_a_time() -> None:
+    value, error = np.array([0.001, 0.3, 0.0, 1.2]), np.array([0.0004, 0.05, 0.0, 0.1])
+    lower, upper = logit_limits(value, error)
+    for i in range(2):
+        one = logit_interval(value[i], error[i])
+        assert (lower[i], upper[i]) == pytest.approx((one.lower, one.upper))
+    assert (lower[2:] == [0.0, 1.0]).all()
+    assert (upper[2:] == [0.0, 1.0]).all()
 
 
 def test_means_use_t_and_are_not_cut() -> None:

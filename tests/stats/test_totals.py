@@ -22,6 +22,7 @@ from baserate.stats.variance import (
     horvitz_thompson_variance,
     poisson_variance,
     sen_yates_grundy_variance,
+    successive_difference_variance,
     ultimate_cluster_variance,
     with_replacement_variance,
 )
@@ -151,6 +152,22 @@ def test_deville_is_close_to_the_truth_for_an_unequal_high_entropy_design() -> N
     assert mean_estimate == pytest.approx(true_variance, rel=0.08)
 
 
+def test_successive_differences_are_right_for_a_random_order_and_low_for_a_matching_period() -> (
+    None
+):
+    """Every systematic sample of 20 from 200, for three orders of the same values."""
+    rng = np.random.default_rng(1)
+    periodic = np.tile(rng.normal(size=10), 20) + rng.normal(0, 0.1, 200)
+    ratio = {}
+    for name, y in (("random", rng.permutation(periodic)), ("period", periodic)):
+        starts = [np.arange(k, 200, 10) for k in range(10)]
+        totals = [horvitz_thompson_total(y[s], np.full(20, 0.1)) for s in starts]
+        told = [successive_difference_variance(y[s], np.full(20, 0.1)) for s in starts]
+        ratio[name] = np.mean(told) / np.var(totals)
+    assert 0.3 < ratio["random"] < 3.0
+    assert ratio["period"] < 0.05
+
+
 def test_splitting_a_stratum_into_itself_and_an_empty_one_changes_nothing() -> None:
     y, pi = Y, np.array([0.3, 0.5, 0.7, 0.4, 0.2])
     one = deville_variance(y, pi, np.zeros(5, dtype=int))
@@ -215,6 +232,7 @@ def test_known_totals_beat_hajek_under_steered_probabilities() -> None:
         lambda: ratio_estimate([1.0], [0.0], [0.5]),
         lambda: difference_total([1.0], [1.0], np.inf, [0.5]),
         lambda: with_replacement_variance([1.0], [0.5]),
+        lambda: successive_difference_variance([1.0], [0.5]),
         lambda: sen_yates_grundy_variance([1.0, 2.0], [0.5, 0.5], [[0.5, 0.0], [0.0, 0.5]]),
         lambda: sen_yates_grundy_variance([1.0, 2.0], [0.5, 0.5], [[0.5]]),
         lambda: ultimate_cluster_variance([1.0, 2.0], [1.0, 1.0], [0, 0]),

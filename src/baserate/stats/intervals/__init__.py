@@ -6,6 +6,7 @@ from baserate.stats.intervals.binomial import (
     jeffreys_interval,
     korn_graubard_interval,
     logit_interval,
+    logit_limits,
     wald_interval,
     wilson_interval,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "jeffreys_interval",
     "korn_graubard_interval",
     "logit_interval",
+    "logit_limits",
     "mean_interval",
     "monotone_intervals",
     "mover_wilson_interval",

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
+from baserate.stats.arrays import Array
 from baserate.stats.intervals.interval import Interval, Side, bounded, normal_quantile, tail
 from baserate.terms.errors import DesignError
 
@@ -70,6 +73,32 @@ def logit_interval(
     lower = float(special.expit(odds - z * std_error / spread))
     upper = float(special.expit(odds + z * above / spread))
     return bounded(lower, upper, level=level, side=side, method="logit", value=value)
+
+
+def logit_limits(
+    value: ArrayLike, std_error: ArrayLike, *, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Two-sided logit limits of many rates at once; see :func:`logit_interval`.
+
+    Args:
+        value: Rates, any shape. Where one lies outside (0, 1) or has no standard error, both
+            limits are the rate cut to [0, 1]: those cells need an upper limit of their own.
+        std_error: Standard errors, >= 0, the same shape.
+        level: Nominal coverage, in (0, 1).
+    Raises: DesignError if a value or standard error is not finite, or one is negative.
+    """
+    rate, error = np.broadcast_arrays(
+        np.asarray(value, dtype=np.float64), np.asarray(std_error, dtype=np.float64)
+    )
+    if not (np.isfinite(rate).all() and np.isfinite(error).all() and (error >= 0.0).all()):
+        raise DesignError("rates and standard errors must be finite", code="not_finite")
+    z = normal_quantile(level, "two-sided")
+    usable = (rate > 0.0) & (rate < 1.0) & (error > 0.0)
+    inside = np.where(usable, rate, 0.5)
+    reach = z * np.where(usable, error, 0.0) / (inside * (1.0 - inside))
+    odds, plain = special.logit(inside), np.clip(rate, 0.0, 1.0)
+    lower = np.where(usable, special.expit(odds - reach), plain)
+    return lower, np.where(usable, special.expit(odds + reach), plain)
 
 
 def wilson_interval(

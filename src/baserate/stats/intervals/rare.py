@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from baserate.stats.arrays import finite, probabilities
 from baserate.stats.intervals.binomial import logit_interval
 from baserate.stats.intervals.interval import Interval, Side, bounded, zero_count_limit
+from baserate.stats.sizes import blind_spot_defence
 from baserate.terms.errors import DesignError
 
 
@@ -179,21 +180,12 @@ def anticipated_variance_of_total(
 
 
 def blind_spot_caveat(control_share: float, n: float, blind_prevalence: float) -> str:
-    r"""What to print when the control arm expects fewer than three blind-spot positives.
-
-    $\alpha n P_{blind}$ positives are expected; none is seen with probability
-    $\exp(-\alpha n P_{blind})$.
+    """Words for :attr:`Interval.caveat`: empty where the control arm expects 3 blind positives.
 
     Args:
         control_share: alpha, the share of the draw made on exposure alone, in [0, 1].
-        n: Units drawn.
+        n: Units drawn, > 0.
         blind_prevalence: P_blind, exposure share of violations that the score does not see.
-    Returns: Words for :attr:`Interval.caveat`; empty where at least 3 are expected.
     """
-    expected = control_share * n * blind_prevalence
-    if expected >= 3.0:
-        return ""
-    return (
-        f"not defended against a blind spot ({expected:.1f} of its positives expected, "
-        f"none seen with probability {math.exp(-expected):.2f})"
-    )
+    defence = blind_spot_defence(control_share, n, blind_prevalence)
+    return "" if defence.defended else defence.sentence
