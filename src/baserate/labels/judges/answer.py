@@ -13,6 +13,7 @@ from baserate.labels.render import WHOLE, SubjectKey
 from baserate.terms.words import NoLabelReason, Verdict
 
 _REASON_CHARS = 200
+_MOST_BRACES = 1000
 _LABEL: dict[str, Any] = {
     "verdict": {"type": "string", "enum": ["violating", "not_violating", "unsure"]},
     "probability": {"type": "number"},
@@ -176,7 +177,9 @@ def _objects_in(text: str) -> list[object]:
     decoder = json.JSONDecoder()
     found: list[object] = []
     at = text.find("{")
-    while at >= 0:
+    for _ in range(_MOST_BRACES):
+        if at < 0:
+            break
         try:
             value, end = decoder.raw_decode(text, at)
             found.append(value)
