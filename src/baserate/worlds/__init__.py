@@ -1,0 +1,1 @@
+"""Known-truth platforms: the yardstick for everything else. ``replay`` replays scored texts."""
