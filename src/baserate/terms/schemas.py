@@ -368,6 +368,9 @@ REVIEW_SAMPLES = SAMPLES.named(
     "review_samples", "The units drawn from phase 1 for people, with all needed to redraw them."
 )
 REVIEW_LABELS = LABELS.named("review_labels", "Verdicts of people, every rater's own.")
+REVIEW_QUARANTINE = QUARANTINE.named(
+    "review_quarantine", "Rows of review files that could not be used: file, line, reason."
+)
 REVIEW_OUTCOMES = OUTCOMES.named("review_outcomes", "Outcomes by people's majority verdict.")
 ESTIMATES = TableSchema(
     "estimates",
@@ -427,6 +430,7 @@ OUR_TABLES = {
         REVIEW_SAMPLES,
         REVIEW_LABELS,
         REVIEW_OUTCOMES,
+        REVIEW_QUARANTINE,
         ESTIMATES,
     )
 }

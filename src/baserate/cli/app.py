@@ -1,0 +1,275 @@
+"""The commands. Each body imports what it needs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from baserate.cli import screen
+from baserate.cli.options import (
+    HERE,
+    AsOfOption,
+    DryRunOption,
+    EngineOption,
+    ForceOption,
+    FromOption,
+    JsonOption,
+    ToOption,
+    WorkspaceOption,
+    as_day,
+    today,
+)
+
+if TYPE_CHECKING:
+    from baserate.flows.measure import StageDone, StageName
+    from baserate.flows.stages import Stages
+
+app = typer.Typer(
+    help="How often is an AI interaction unsafe? Rates per policy and day, with honest intervals.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command(rich_help_panel="Start")
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")] = HERE,
+    name: Annotated[str, typer.Option("--name", help="Short name of the programme.")] = "",
+) -> None:
+    """Write a commented programme file, `baserate.yaml`, and its JSON Schema for editors."""
+    from baserate.cli.start import write_programme
+
+    for path in write_programme(folder, name):
+        typer.echo(path)
+
+
+@app.command(rich_help_panel="Start")
+def doctor(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
+    """Check the machine, the programme file, the logging tables and the workspace."""
+    from baserate.cli.doctor import examine
+
+    findings = examine(workspace)
+    if json:
+        screen.show_json([f._asdict() for f in findings])
+    else:
+        marks = {"ok": "[green]ok[/]", "warn": "[yellow]note[/]", "bad": "[red]mend[/]"}
+        rows = [(marks[f.state], f.what, f.found, f.hint) for f in findings]
+        screen.table(("", "what", "found", "what to do"), rows)
+    if any(f.state == "bad" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="The river, step by step")
+def records(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Logging tables to interactions: rows in = rows used + rows quarantined, shown by reason."""
+    with _stages(workspace, engine, force) as stages:
+        days = _days(stages, start, end, as_of)
+        if not dry_run:
+            _run(stages, days, ("records",))
+        if dry_run or json:
+            _tell_days(days, ("records",), json=json, dry_run=dry_run)
+        else:
+            from baserate.cli.tables import show_audit
+
+            show_audit(stages, days)
+
+
+@app.command(rich_help_panel="The river, step by step")
+def sample(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Draw the interactions that the judge labels, with known probabilities."""
+    with _stages(workspace, engine, force) as stages:
+        days = _days(stages, start, end, as_of)
+        if not dry_run:
+            _run(stages, days, ("records", "sample"))
+        if dry_run or json:
+            _tell_days(days, ("records", "sample"), json=json, dry_run=dry_run)
+        else:
+            from baserate.cli.tables import show_samples
+
+            show_samples(stages, days)
+
+
+@app.command(rich_help_panel="The river, step by step")
+def label(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Let the judge label, draw and write the work list for people, take in what they returned."""
+    from baserate.flows.measure import DAY_STAGES
+
+    with _stages(workspace, engine, force) as stages:
+        days = _days(stages, start, end, as_of)
+        if not dry_run:
+            _run(stages, days, DAY_STAGES)
+        if dry_run:
+            from baserate.cli.tables import show_bill
+
+            show_bill(stages, days, json=json)
+        elif json:
+            _tell_days(days, DAY_STAGES, json=True, dry_run=False)
+        else:
+            from baserate.cli.tables import show_labels
+
+            show_labels(stages, days)
+
+
+@app.command(rich_help_panel="The river, step by step")
+def estimate(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    by: Annotated[
+        str | None, typer.Option("--by", help="Show a pivot (country, ...) or `day`.")
+    ] = None,
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Estimate rates with intervals from the labels that there are."""
+    from baserate.cli.tables import show_estimates
+    from baserate.flows.measure import estimate as estimate_period
+
+    with _stages(workspace, engine, force) as stages:
+        days = _days(stages, start, end, as_of)
+        table = estimate_period(stages, days[0], days[-1])
+        show_estimates(table, stages.programme, by=by, json=json)
+
+
+@app.command(rich_help_panel="The river, step by step")
+def release(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    json: JsonOption = False,
+) -> None:
+    """Hold the figures against the gates and write an immutable, verifiable bundle and report."""
+    from baserate.cli.tables import show_release
+    from baserate.flows.releasing import release as write_release
+
+    with _stages(workspace, engine, force=False) as stages:
+        days = _days(stages, start, end, as_of)
+        done = write_release(stages, days[0], days[-1])
+        show_release(done, stages.programme, json=json)
+
+
+@app.command(rich_help_panel="The main job")
+def run(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """All of it: every stage of every day, then estimates and the release. Safe to run again."""
+    from baserate.cli.tables import show_release
+    from baserate.flows.measure import DAY_STAGES
+    from baserate.flows.releasing import release as write_release
+
+    with _stages(workspace, engine, force) as stages:
+        days = _days(stages, start, end, as_of)
+        if dry_run:
+            _tell_days(days, (*DAY_STAGES, "estimate"), json=json, dry_run=True)
+            return
+        _run(stages, days, DAY_STAGES)
+        done = write_release(stages, days[0], days[-1])
+        show_release(done, stages.programme, json=json)
+
+
+@app.command(rich_help_panel="Check")
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Directory of a release.")],
+    release_id: Annotated[
+        str | None, typer.Option("--release-id", help="The id that was quoted to you.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Redraw the sample and recompute every figure from a bundle alone. Exit 1: it says no."""
+    from baserate.cli.tables import show_checks
+    from baserate.flows.verify import verify as checks_of
+
+    if not show_checks(checks_of(bundle, release_id=release_id), json=json):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Start")
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the demo's workspace; made anew.")
+    ] = Path("demo-workspace"),
+    days: Annotated[int, typer.Option(help="Days of traffic.", min=1, max=60)] = 14,
+    per_day: Annotated[int, typer.Option(help="Interactions a day.", min=500)] = 50_000,
+    seed: Annotated[int, typer.Option(help="Seed of the traffic.")] = 20260105,
+    json: JsonOption = False,
+) -> None:
+    """Measure a replayed platform with known truth and compare every rate with the census."""
+    from baserate.cli.demo import run_demo
+
+    run_demo(folder, days=days, per_day=per_day, seed=seed, json=json)
+
+
+def _stages(workspace: Path, engine: str, force: bool) -> Any:
+    from baserate.cli.running import open_stages
+
+    return open_stages(workspace, engine, force)
+
+
+def _days(stages: Stages, start: str | None, end: str | None, as_of: str | None) -> list[date]:
+    from baserate.flows.measure import days_to_run
+
+    return days_to_run(
+        stages.workspace,
+        as_day(start, "--from"),
+        as_day(end, "--to"),
+        as_day(as_of, "--as-of") or today(),
+    )
+
+
+def _run(stages: Stages, days: Sequence[date], wanted: Sequence[StageName]) -> list[StageDone]:
+    from baserate.cli.running import run_with_progress
+
+    return run_with_progress(stages, days, wanted)
+
+
+def _tell_days(days: Sequence[date], wanted: Sequence[str], *, json: bool, dry_run: bool) -> None:
+    content = {"days": [str(d) for d in days], "stages": list(wanted), "dry_run": dry_run}
+    if json:
+        screen.show_json(content)
+    else:
+        verb = "would run" if dry_run else "ran"
+        typer.echo(f"{verb} {', '.join(wanted)} for {len(days)} day(s): {days[0]} to {days[-1]}")

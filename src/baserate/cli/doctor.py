@@ -1,0 +1,106 @@
+"""``baserate doctor``: is everything there that a run needs?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from baserate.flows.workspace import PROGRAMME_FILE
+from baserate.terms.errors import BaserateError
+from baserate.terms.programme import OpenAIJudge, Programme, resolve_path
+
+State = Literal["ok", "warn", "bad"]
+LEAST_FREE_GB = 2.0
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    state: State
+    what: str
+    found: str
+    hint: str = ""
+
+
+def examine(root: Path) -> list[Finding]:
+    """Look at the machine, then at the workspace as far as it goes."""
+    findings = [*_machine(root)]
+    if not (root / PROGRAMME_FILE).is_file():
+        hint = "baserate init writes a commented one"
+        return [*findings, Finding("warn", "programme", f"no {PROGRAMME_FILE} here", hint)]
+    try:
+        programme = _programme(root)
+    except BaserateError as error:
+        hint = error.hint or "mend the lines named"
+        return [*findings, Finding("bad", "programme", str(error), hint)]
+    findings.append(
+        Finding("ok", "programme", f"{programme.programme}: {len(programme.policies)} policies")
+    )
+    findings += _logging_tables(programme, root)
+    findings += _labelers(programme, root)
+    return findings
+
+
+def _machine(root: Path) -> list[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    free = shutil.disk_usage(root if root.exists() else Path.cwd()).free / 1e9
+    enough = free >= LEAST_FREE_GB
+    return [
+        Finding("ok", "baserate", f"{version('baserate')}, Python {python}"),
+        Finding("ok", "duckdb", version("duckdb")),
+        Finding("ok", "sqlite", sqlite3.sqlite_version),
+        Finding(
+            "ok" if enough else "warn",
+            "disk",
+            f"{free:,.1f} GB free",
+            "" if enough else "free some space: tables are never rewritten",
+        ),
+        Finding("ok", "cores", str(os.cpu_count())),
+    ]
+
+
+def _programme(root: Path) -> Programme:
+    from baserate.terms.programme_file import load_programme
+
+    return load_programme(root / PROGRAMME_FILE)
+
+
+def _logging_tables(programme: Programme, root: Path) -> list[Finding]:
+    from baserate.records import check_mapping
+
+    findings = []
+    for name, table in programme.tables.present().items():
+        try:
+            told = check_mapping(programme, name, root)
+            findings.append(Finding("ok", f"table {name}", told))
+        except BaserateError as error:
+            where = resolve_path(table.path, root)
+            findings.append(
+                Finding("bad", f"table {name}", f"{where}: {error.problem}", error.hint or "")
+            )
+    return findings
+
+
+def _labelers(programme: Programme, root: Path) -> list[Finding]:
+    judge = programme.judge
+    if isinstance(judge, OpenAIJudge):
+        key = judge.api_key_env
+        told = f"{judge.model} at {judge.base_url}"
+        if key and not os.environ.get(key):
+            yes = f"put the key into the environment variable {key}"
+            return [Finding("bad", "judge", f"{told}; no key", yes)]
+        return [Finding("ok", "judge", told)]
+    there = Path(resolve_path(judge.training, root)).is_file()
+    return [
+        Finding(
+            "ok" if there else "bad",
+            "judge",
+            f"local, fitted on {judge.training}",
+            "" if there else "there is no such file: it needs columns text, policy, violating",
+        )
+    ]

@@ -1,0 +1,83 @@
+"""How results, stories and errors look in a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from baserate.terms.errors import BaserateError, ReleaseHeld, VerificationFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def story() -> Console:
+    """Where progress and explanations go: stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def result() -> Console:
+    """Where results go: stdout, as wide as it must be where it is not a terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 118
+    return Console(highlight=False, width=width)
+
+
+def show_json(content: Any) -> None:
+    """A result as JSON on stdout."""
+    print(json.dumps(content, indent=2, default=str, ensure_ascii=False))
+
+
+def fail(error: BaserateError, *, as_json: bool) -> int:
+    """Draw an error and return the exit code: 1 for a gate or check, 2 for wrong use."""
+    if as_json:
+        show_json({"error": error.as_dict()})
+    else:
+        console = story()
+        console.print(f"[bold red]error[/] ({error.code}) ", end="")
+        console.print(str(error), markup=False)
+    return 1 if isinstance(error, ReleaseHeld | VerificationFailed) else 2
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """A table on stdout; ``right``: numbers of columns that hold figures."""
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        drawn.add_column(
+            name, justify="right" if number in right else "left", no_wrap=number in right
+        )
+    for row in rows:
+        drawn.add_row(*row)
+    result().print(drawn)
+
+
+@contextmanager
+def progress_bar(total: int, what: str) -> Iterator[Progress | None]:
+    """A progress bar on stderr, where that is a terminal; otherwise None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=40),
+        TextColumn("{task.completed:>4.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        console=story(),
+        transient=True,
+    ) as bar:
+        bar.add_task(what, total=total)
+        yield bar

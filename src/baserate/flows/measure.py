@@ -1,0 +1,166 @@
+"""The main job: every stage of every day in order, then the period's estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from time import monotonic
+from typing import Literal
+
+import pyarrow as pa
+
+from baserate.flows.estimating import (
+    DayEvidence,
+    day_judge_version,
+    days_between,
+    estimate_period,
+)
+from baserate.flows.log_files import log_days
+from baserate.flows.stages import Stages
+from baserate.flows.workspace import Workspace, digest
+from baserate.terms.errors import EngineError, TableError
+from baserate.terms.schemas import ESTIMATES, score_column
+
+StageName = Literal["records", "sample", "judge", "review", "collect", "estimate"]
+DAY_STAGES: tuple[StageName, ...] = ("records", "sample", "judge", "review", "collect")
+
+
+@dataclass(frozen=True)
+class StageDone:
+    """One stage of one day or period is through.
+
+    Args:
+        stage: Its name.
+        period: The day, or first and last day.
+        ran: False where nothing had changed, so that nothing was done.
+        seconds: How long it took.
+    """
+
+    stage: StageName
+    period: str
+    ran: bool
+    seconds: float
+
+
+Tell = Callable[[StageDone], None]
+
+
+def closed_days(workspace: Workspace, as_of: date) -> list[date]:
+    """Days with log files whose late window has closed by ``as_of``, in order."""
+    late = workspace.programme.records.late_days
+    return [d for d in log_days(workspace) if (as_of - d).days > late]
+
+
+def run_days(
+    stages: Stages,
+    days: Sequence[date],
+    *,
+    wanted: Sequence[StageName] = DAY_STAGES,
+    tell: Tell = lambda _: None,
+) -> list[StageDone]:
+    """Run the wanted stages of every day, day by day: each day learns from those before it.
+
+    Raises: the first error of a stage; what was committed before it stays.
+    """
+    return [_timed(stages, stage, ds, tell) for ds in sorted(days) for stage in wanted]
+
+
+def _timed(stages: Stages, stage: StageName, ds: date, tell: Tell) -> StageDone:
+    began = monotonic()
+    ran: bool = getattr(stages, stage)(ds)
+    done = StageDone(stage, str(ds), ran, monotonic() - began)
+    tell(done)
+    return done
+
+
+def estimate(stages: Stages, start: date, end: date, *, tell: Tell = lambda _: None) -> pa.Table:
+    """Estimate every day of a period and the period, commit and return the table.
+
+    Raises: EngineError if a day of the period has no judged sample.
+    """
+    began = monotonic()
+    workspace = stages.workspace
+    days = days_between(start, end)
+    missing = [str(d) for d in days if workspace.store.current("outcomes", d) is None]
+    if missing:
+        raise EngineError(
+            "some days of the period have not been judged yet",
+            code="days_missing",
+            got=", ".join(missing[:5]) + (" ..." if len(missing) > 5 else ""),
+            hint=f"baserate run --from {start} --to {end}",
+        )
+    inputs = estimate_inputs(stages, days)
+    key = period_key(start, end)
+    if not stages.force and workspace.store.is_current("estimate", key, inputs):
+        tell(StageDone("estimate", key, False, monotonic() - began))
+        return workspace.store.read("estimates", key)
+    evidence = [day_evidence(stages, d) for d in days]
+    table = estimate_period(evidence, workspace.programme, start, end)
+    with workspace.store.run(stage="estimate", ds=key, inputs=inputs) as run:
+        run.write("estimates", table, ESTIMATES)
+    tell(StageDone("estimate", key, True, monotonic() - began))
+    return workspace.store.read("estimates", key)
+
+
+def period_key(start: date, end: date) -> str:
+    """The partition of a period's tables: ``2026-01-01..2026-01-14``."""
+    return f"{start}..{end}"
+
+
+def estimate_inputs(stages: Stages, days: Sequence[date]) -> dict[str, str]:
+    """Digests of all that a period's estimates follow from."""
+    programme, store = stages.programme, stages.workspace.store
+    fields = {"estimation", "estimands", "pivots", "policies", "sampling"}
+    inputs = {"programme": digest(programme.model_dump(mode="json", include=fields))}
+    tables = ("samples", "frame_totals", "calibrations", "outcomes", "review_samples")
+    for day in days:
+        for table in (*tables, "review_outcomes"):
+            commit = store.current(table, day)
+            inputs[f"{table}/{day}"] = "" if commit is None else commit.digest
+    return inputs
+
+
+def day_evidence(stages: Stages, ds: date) -> DayEvidence:
+    """The tables of one day that its estimates follow from."""
+    store, programme = stages.workspace.store, stages.programme
+    tables = stages.day_tables(ds)
+    ids = tables.samples["interaction_id"].to_pylist()
+    columns = [*programme.pivots, *(score_column(p) for p in programme.policy_ids())]
+    return DayEvidence(
+        tables=tables,
+        frame=stages.sampled_interactions(ds, ids, columns),
+        frame_totals=store.read("frame_totals", ds),
+        calibrations=store.read("calibrations", ds),
+        judge_version=day_judge_version(store.read("labels", ds, ["labeler_version"])),
+    )
+
+
+def days_to_run(
+    workspace: Workspace, start: date | None, end: date | None, as_of: date
+) -> list[date]:
+    """The days that a command means: those named, or all whose late window has closed.
+
+    Raises: TableError if there is none.
+    """
+    if start is not None and end is not None:
+        if end < start:
+            raise TableError(
+                "the period ends before it starts", code="period", got=f"{start} to {end}"
+            )
+        return days_between(start, end)
+    days = [
+        d
+        for d in closed_days(workspace, as_of)
+        if (start is None or d >= start) and (end is None or d <= end)
+    ]
+    if not days:
+        raise TableError(
+            "there is no day to run",
+            code="no_days",
+            where="tables.requests.path",
+            expected="log files of at least one day whose late window has closed",
+            got=f"none up to {as_of}",
+            hint="check the path in the programme file, or name days with --from and --to",
+        )
+    return days

@@ -1,0 +1,136 @@
+"""A release: gates over a period's tables, the report, and the immutable bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+
+from baserate.flows.changes import weekly_changes
+from baserate.flows.estimating import days_between
+from baserate.flows.measure import estimate, period_key
+from baserate.flows.stages import Stages, phase_salt
+from baserate.release.bundle import CommitRef, Provenance, write_bundle
+from baserate.release.gate_inputs import gate_inputs
+from baserate.release.gates import decide, require_a_figure, run_gates
+from baserate.release.report import render_report, report_data
+from baserate.release.results import GateResult
+from baserate.sampling.frame import frame_columns
+from baserate.terms.schemas import OUR_TABLES
+
+#: Libraries whose version may change a number.
+LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "scikit-learn")
+
+#: Tables of each day that go into a bundle, all without text.
+EVIDENCE = (
+    "frame_totals",
+    "calibrations",
+    "samples",
+    "labels",
+    "shown",
+    "outcomes",
+    "review_samples",
+    "review_labels",
+    "review_outcomes",
+    "audit",
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What came of a release.
+
+    Attributes:
+        path: The bundle.
+        gates: What every gate found.
+        decisions: What may be said of each figure.
+        estimates: Every figure.
+    """
+
+    path: Path
+    gates: list[GateResult]
+    decisions: pa.Table
+    estimates: pa.Table
+
+
+def release(stages: Stages, start: date, end: date) -> Release:
+    """Run the gates over a period and write its bundle.
+
+    Raises: ReleaseHeld if no figure of the whole period may be said; nothing is then written.
+    """
+    workspace, programme = stages.workspace, stages.programme
+    estimates = estimate(stages, start, end)
+    days = days_between(start, end)
+    tables = {"estimates": estimates, **period_tables(stages, days)}
+    inputs = gate_inputs(programme, start, end, tables)
+    gates = run_gates(inputs)
+    decisions = decide(inputs, gates)
+    require_a_figure(inputs, decisions)
+    provenance = provenance_of(stages, days, period_key(start, end))
+    programme_text = workspace.programme_path.read_text(encoding="utf-8")
+    report = render_report(
+        report_data(
+            inputs,
+            gates,
+            decisions,
+            provenance,
+            programme_text=programme_text,
+            changes=weekly_changes(estimates, programme, start, end),
+        )
+    )
+    path = write_bundle(
+        workspace.root / "releases",
+        programme=programme,
+        programme_text=programme_text,
+        start=start,
+        end=end,
+        tables=tables,
+        frame=frames(stages, days),
+        gates=gates,
+        decisions=decisions,
+        provenance=provenance,
+        report_html=report,
+    )
+    return Release(path, gates, decisions, estimates)
+
+
+def period_tables(stages: Stages, days: Sequence[date]) -> dict[str, pa.Table]:
+    """The evidence tables of some days, one under another; those that no day has are left out."""
+    store = stages.workspace.store
+    found: dict[str, pa.Table] = {}
+    for name in EVIDENCE:
+        parts = [store.read(name, d) for d in days if store.current(name, d) is not None]
+        if parts:
+            found[name] = pa.concat_tables(parts)
+        elif not name.startswith("review"):
+            found[name] = OUR_TABLES[name].arrow().empty_table()
+    return found
+
+
+def frames(stages: Stages, days: Sequence[date]) -> Iterator[tuple[date, pa.Table]]:
+    """The population of each day without text: what the sample is redrawn from."""
+    for day in days:
+        yield day, stages.workspace.store.read("interactions", day, frame_columns(stages.programme))
+
+
+def provenance_of(stages: Stages, days: Sequence[date], period: str) -> Provenance:
+    """Versions, salts and commits that went into a period's figures."""
+    store = stages.workspace.store
+    keys = [(name, d) for d in days for name in ("interactions", *EVIDENCE)]
+    commits = [(name, str(d), store.current(name, d)) for name, d in keys]
+    commits.append(("estimates", period, store.current("estimates", period)))
+    return Provenance(
+        code_version=version("baserate"),
+        libraries={name: version(name) for name in LIBRARIES},
+        salts={str(phase): phase_salt(stages.workspace, phase) for phase in (1, 2)},
+        commits=tuple(
+            CommitRef(name, ds, c.rows, c.digest, c.run_id)
+            for name, ds, c in commits
+            if c is not None
+        ),
+        created_at=datetime.now(UTC),
+    )

@@ -1,0 +1,75 @@
+"""A workspace: the folder of a programme file, with its tables and its operational database."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.store import Store
+from baserate.terms.errors import ProgrammeError
+from baserate.terms.programme import Programme
+from baserate.terms.programme_file import load_programme
+
+PROGRAMME_FILE = "baserate.yaml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one programme lives.
+
+    Args:
+        root: The folder.
+        programme: What is measured.
+        store: Its tables.
+        engine: What runs its relational work.
+    """
+
+    root: Path
+    programme: Programme
+    store: Store
+    engine: DuckDBEngine
+
+    @property
+    def programme_path(self) -> Path:
+        """The programme file."""
+        return self.root / PROGRAMME_FILE
+
+    def close(self) -> None:
+        """Give back memory and connections."""
+        self.engine.close()
+        self.store.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_workspace(
+    root: Path, *, memory_limit: str = "4GB", threads: int | None = None
+) -> Workspace:
+    """Open the workspace in a folder.
+
+    Raises: ProgrammeError if there is no programme file or it is wrong.
+    """
+    path = root / PROGRAMME_FILE
+    if not path.is_file():
+        raise ProgrammeError(
+            f"there is no {PROGRAMME_FILE} in this folder",
+            code="no_programme",
+            where=str(root),
+            hint="`baserate init` writes a commented one; or name the folder with --workspace",
+        )
+    programme = load_programme(path)
+    engine = DuckDBEngine(memory_limit=memory_limit, threads=threads)
+    return Workspace(root, programme, Store(root, engine=engine), engine)
+
+
+def digest(content: Any) -> str:
+    """sha256 of anything that JSON can say, keys sorted."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

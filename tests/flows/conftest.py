@@ -1,0 +1,92 @@
+"""A small replay platform of made-up texts, built once and copied for each test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days of logs with a programme file, nothing run yet."""
+    out = tmp_path_factory.mktemp("replay") / "world"
+    build_replay(
+        out,
+        days=2,
+        interactions_per_day=1_500,
+        seed=5,
+        change=PlantedChange(from_day=2),
+        material=made_up_material(),
+    )
+    programme = out / "baserate.yaml"
+    text = programme.read_text()
+    programme.write_text(_with_budgets(text, judge=300, human=80))
+    return out
+
+
+def _with_budgets(text: str, *, judge: int, human: int) -> str:
+    lines = []
+    for line in text.splitlines():
+        key = line.strip().split(":")[0]
+        indent = line[: len(line) - len(line.lstrip())]
+        if key == "judge_budget":
+            line = f"{indent}judge_budget: {judge}"
+        elif key == "human_budget":
+            line = f"{indent}human_budget: {human}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def workspace(logged: Path, tmp_path: Path) -> Path:
+    """A copy of the logs that a test may break."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(logged, copy)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def measured(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, after the main job; tests only read it."""
+    copy = tmp_path_factory.mktemp("measured") / "workspace"
+    shutil.copytree(logged, copy)
+    done = baserate("run", "--workspace", copy)
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+def baserate(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, as a user runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "baserate.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        timeout=300,
+        check=False,
+    )
+
+
+def digests(workspace: Path) -> dict[str, str]:
+    """Digest of every current table of a workspace."""
+    from baserate.engines.store import Store
+
+    with Store(workspace) as store:
+        return {f"{c.table}/{c.ds}": c.digest for c in store.commits() if c.current}
+
+
+def as_json(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    """What a command printed with --json."""
+    content: dict[str, object] = json.loads(done.stdout)
+    return content
