@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from datetime import date
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +63,21 @@ def postgres(tmp_path_factory):
 def new_database(server, name: str) -> str:
     server.psql(f"CREATE DATABASE {name}")
     return server.get_uri(database=name)
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Starts processes quickly: they are forked from one that has imported all they need."""
+    tests = str(Path(__file__).parents[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", tests, prepend=os.pathsep)
+        patch.syspath_prepend(tests)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(
+            ["__main__", "pytest", "pandas", "psycopg", "engines.workers"]
+        )
+        forkserver.ensure_running()
+        yield context
 
 
 _counter = iter(range(10**6))
