@@ -246,24 +246,3 @@ def shared_uniform(prn: Array) -> float:
     whole = np.rint(prn * 2.0**53).astype(np.uint64)
     total = int(whole.sum(dtype=np.uint64)) % (1 << 53)
     return float(total) * 2.0**-53 if total else 2.0**-54
-
-
-def hajek_joint(inclusion_prob: Array, units: IntArray) -> JointProbs:
-    r"""Joint inclusion probabilities of a high-entropy, fixed-size design, approximately.
-
-    $$ \pi_{kl} \approx \pi_k \pi_l \Big(1 - \frac{(1-\pi_k)(1-\pi_l)}{d}\Big), \qquad
-       d = \sum_{i \in U} \pi_i (1 - \pi_i) $$
-
-    Args:
-        inclusion_prob: pi_i of the whole frame, shape (N,).
-        units: Positions wanted, shape (m,).
-    Bias: of order 1/d**2 relative for conditional Poisson sampling.
-    References: Hájek (1964), theorem 5.2; Berger (1998).
-    """
-    spread = float((inclusion_prob * (1.0 - inclusion_prob)).sum())
-    prob = inclusion_prob[units]
-    left = 1.0 - prob
-    shrink = np.outer(left, left) / spread if spread > 0.0 else 0.0
-    joint = np.outer(prob, prob) * np.clip(1.0 - shrink, 0.0, None)
-    same = units[:, None] == units[None, :]
-    return JointProbs(np.where(same, prob[:, None], joint), "hajek")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,13 +12,24 @@ from numpy.typing import ArrayLike
 
 from baserate.stats.arrays import Array, BoolArray, IntArray
 from baserate.stats.designs.base import (
+    DeliveredProbabilityWarning,
     JointProbs,
     UnitDesign,
     VarianceEstimator,
-    hajek_joint,
     smallest,
 )
+from baserate.stats.designs.delivered import (
+    DeliveredProbs,
+    OrderLaw,
+    delivered_error,
+    delivered_inclusion_probs,
+)
+from baserate.stats.designs.hajek import hajek_joint
 from baserate.stats.designs.independent import check_equal
+
+DELIVERED_TOLERANCE = 0.02
+# Above this sum of pi (1 - pi) the error is below the tolerance for all sizes tried.
+_SAFE_SPREAD: dict[OrderLaw, float] = {"sequential_poisson": 30.0, "pareto": 5.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +38,35 @@ class OrderDesign(UnitDesign):
 
     fixed_size: ClassVar[bool] = True
     variance_estimator: ClassVar[VarianceEstimator] = "fixed_size"
+    law: ClassVar[OrderLaw | None] = None
+
+    def _check(self) -> None:
+        super()._check()
+        self._warn_if_undelivered()
+
+    def _warn_if_undelivered(self) -> None:
+        spread = float((self.inclusion_prob * (1.0 - self.inclusion_prob)).sum())
+        if self.law is None or spread >= _SAFE_SPREAD[self.law]:
+            return
+        error = delivered_error(self.inclusion_prob, self.law)
+        if error > DELIVERED_TOLERANCE:
+            warnings.warn(
+                f"{self.name} with n = {self.n} of {self.n_units} delivers inclusion "
+                f"probabilities up to {error:.0%} off the stated ones; weight by "
+                "delivered_inclusion_probs(), or draw by conditional_poisson or sampford",
+                DeliveredProbabilityWarning,
+                stacklevel=6,
+            )
+
+    def delivered_inclusion_probs(self) -> DeliveredProbs:
+        """Inclusion probabilities that the draw really has (`designs.delivered`).
+
+        Exact by numerical integration up to 200 distinct probabilities; beyond that units of
+        similar probability share one value of delivered / stated.
+        """
+        if self.law is None:
+            return DeliveredProbs(self.inclusion_prob, 0.0, "exact")
+        return delivered_inclusion_probs(self.inclusion_prob, self.law)
 
     def key(self, prn: Array) -> Array:
         """The ranking key of each unit; take-alls have key 0.
@@ -64,6 +105,7 @@ class SequentialPoisson(OrderDesign):
     """
 
     name: ClassVar[str] = "sequential_poisson"
+    law: ClassVar[OrderLaw | None] = "sequential_poisson"
 
     @staticmethod
     def _key(prn: Array, inclusion_prob: Array) -> Array:
@@ -89,6 +131,7 @@ class Pareto(OrderDesign):
     """
 
     name: ClassVar[str] = "pareto"
+    law: ClassVar[OrderLaw | None] = "pareto"
 
     @staticmethod
     def _key(prn: Array, inclusion_prob: Array) -> Array:

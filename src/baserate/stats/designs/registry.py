@@ -10,15 +10,28 @@ from numpy.typing import ArrayLike
 
 from baserate.stats.arrays import probabilities
 from baserate.stats.designs.base import Design
+from baserate.stats.designs.conditional import ConditionalPoisson, Sampford
+from baserate.stats.designs.elimination import TilleElimination
 from baserate.stats.designs.independent import Bernoulli, Poisson
 from baserate.stats.designs.order import Pareto, SequentialPoisson, SimpleRandom
+from baserate.stats.designs.systematic import Systematic
+from baserate.stats.designs.with_replacement import from_expected_counts
 from baserate.terms.errors import DesignError
 
 DesignFactory: TypeAlias = Callable[..., Design]
 ENTRY_POINT_GROUP = "baserate.designs"
 
 _BUILT_IN: dict[str, DesignFactory] = {
-    design.name: design for design in (SimpleRandom, Bernoulli, Poisson, SequentialPoisson, Pareto)
+    "simple_random": SimpleRandom,
+    "bernoulli": Bernoulli,
+    "poisson": Poisson,
+    "sequential_poisson": SequentialPoisson,
+    "pareto": Pareto,
+    "systematic": Systematic,
+    "sampford": Sampford,
+    "conditional_poisson": ConditionalPoisson,
+    "tille_elimination": TilleElimination,
+    "pps_with_replacement": from_expected_counts,
 }
 
 
@@ -36,7 +49,8 @@ def draw_design(name: str, inclusion_prob: ArrayLike) -> Design:
 
     Args:
         name: A word of `design_names`, e.g. "poisson", "sequential_poisson", "pareto".
-        inclusion_prob: pi_i in (0, 1], shape (N,).
+        inclusion_prob: pi_i in (0, 1], shape (N,); for "pps_with_replacement" the expected
+            counts n p_i.
     Raises: DesignError if the word is unknown, or as the design does.
     Example:
         >>> draw_design("pareto", [0.2, 0.8, 1.0]).fixed_size
