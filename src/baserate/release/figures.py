@@ -81,7 +81,10 @@ def _decimals_of_exact(value: float) -> int:
 
 def rate(value: float, decimals: int) -> str:
     """A rate per 10,000, rounded half to even: ``rate(0.00053, 1)`` is ``"5.3"``."""
-    return _written(_round(value * PER, decimals), decimals)
+    rounded = _round(value * PER, decimals)
+    if rounded == 0 and value > 0:
+        return fewer_than(decimals)
+    return _written(rounded, decimals)
 
 
 def lower_end(value: float, decimals: int) -> str:
@@ -103,9 +106,16 @@ def fewer_than(decimals: int) -> str:
 
 
 def interval(lower: float, upper: float, value: float | None = None) -> str:
-    """An interval per 10,000: ``"3.9 to 7.2"``."""
+    """An interval per 10,000: ``"3.9 to 7.2"``.
+
+    Where a small rate needs more decimals than its wide interval supports, the upper end keeps to
+    two significant digits.
+    """
     decimals = decimals_for(lower, upper, value)
-    return f"{lower_end(lower, decimals)} to {upper_end(upper, decimals)}"
+    above = decimals
+    if decimals > (supported := decimals_for(lower, upper)):
+        above = min(decimals, max(supported, 1 - _clean(upper * PER).adjusted()))
+    return f"{lower_end(lower, decimals)} to {upper_end(upper, above)}"
 
 
 def at_most(upper: float) -> str:
@@ -139,9 +149,8 @@ def figure_text(
         level: Level of the interval.
     """
     if decision == "rate" and value is not None and lower is not None and upper is not None:
-        decimals = decimals_for(lower, upper, value)
-        figure = rate(value, decimals)
-        span = f"{lower_end(lower, decimals)} to {upper_end(upper, decimals)}"
+        figure = rate(value, decimals_for(lower, upper, value))
+        span = interval(lower, upper, value)
         words = f"{figure} per {PER:,} ({level_text(level)} interval {span})"
         return FigureText(figure, span, words)
     if decision == "upper_bound_only" and upper is not None:
@@ -233,6 +242,14 @@ def day(value: date) -> str:
 def short_day(value: date) -> str:
     """A day on an axis: ``"14 Jan"``."""
     return f"{value.day} {_MONTHS[value.month - 1][:3]}"
+
+
+def short_period(start: date, end: date) -> str:
+    """Days from first to last on an axis or in a card: ``"8 to 14 Jan"``."""
+    if start == end:
+        return short_day(end)
+    first = str(start.day) if start.month == end.month else short_day(start)
+    return f"{first} to {short_day(end)}"
 
 
 def period(start: date, end: date) -> str:

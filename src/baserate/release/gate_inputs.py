@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -178,6 +179,18 @@ class GateInputs:
     def is_headline(self, scope: Scope) -> bool:
         """Whether a figure is one of the whole population over the whole period."""
         return (scope.period_start, scope.period_end) == self.whole and scope.domain_kind == ALL
+
+
+def gate_inputs(
+    programme: Programme, start: date, end: date, tables: Mapping[str, pa.Table]
+) -> GateInputs:
+    """What the gates read, from a period's evidence tables by name."""
+    return GateInputs(
+        programme=programme,
+        start=start,
+        end=end,
+        **{f.name: tables[f.name] for f in fields(GateInputs) if f.name in tables},
+    )
 
 
 _Counts = dict[tuple[object, ...], int]

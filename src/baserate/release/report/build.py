@@ -1,0 +1,152 @@
+"""From the tables of a release to what its report shows."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baserate.release.bundle import Provenance
+from baserate.release.gate_inputs import NOT_A_FAULT, GateInputs
+from baserate.release.report.data import Change, Figure, LabelsOf, ReportData, RowsOf
+from baserate.release.results import FIGURE, GateResult, Scope
+from baserate.terms.words import ALL
+
+#: Numbers of a figure that are shown whatever was decided: they tell of the sample, not the rate.
+_COUNTS = ("n_units", "denominator", "n_judged", "n_reviewed", "n_no_label")
+#: Numbers that would tell the rate.
+_TELLING = ("value", "std_error", "lower", "n_effective", "nonresponse_lower", "nonresponse_upper")
+
+
+def report_data(
+    inputs: GateInputs,
+    results: Iterable[GateResult],
+    decisions: pa.Table,
+    provenance: Provenance,
+    *,
+    programme_text: str,
+    changes: Sequence[Change] = (),
+) -> ReportData:
+    """What the report shows of a release.
+
+    Args:
+        inputs: The tables that the gates read.
+        results: What the gates found.
+        decisions: What may be said of each figure.
+        provenance: Versions, salts, commits.
+        programme_text: The programme file, word for word.
+        changes: Differences between periods, if any were estimated.
+    """
+    decided = {Scope(*(r[name] for name in FIGURE)): r for r in decisions.to_pylist()}
+    figures = [_figure(s, inputs.figures.get(s), row) for s, row in decided.items()]
+    days = inputs.whole.days()
+    return ReportData(
+        programme=inputs.programme,
+        programme_digest=hashlib.sha256(programme_text.encode()).hexdigest(),
+        start=inputs.start,
+        end=inputs.end,
+        figures=tuple(f for f in figures if f.policy in inputs.programme.policy_ids()),
+        methods=tuple(_methods(inputs, decided)),
+        changes=tuple(changes),
+        n_units=round(sum(inputs.frame.get((d, "n_units"), 0.0) for d in days)),
+        n_sampled=len(inputs.samples),
+        n_reviewed=0 if inputs.review_samples is None else len(inputs.review_samples),
+        rows=tuple(_rows(inputs)),
+        labels=tuple(_labels(1, inputs.labels) + _labels(2, inputs.review_labels)),
+        gates=tuple(results),
+        provenance=provenance,
+    )
+
+
+def _figure(scope: Scope, row: Mapping[str, Any] | None, decision: Mapping[str, Any]) -> Figure:
+    """A figure with no number that its decision does not release."""
+    word = decision["decision"]
+    known: dict[str, Any] = {}
+    if row is not None:
+        known = {name: row[name] for name in ("method", "interval", "level", *_COUNTS)}
+        if word != "held":
+            known |= {"upper": row["upper"], "n_positive": row["n_positive"]}
+        if word == "rate":
+            known |= {name: _finite(row[name]) for name in (*_TELLING, "largest_share")}
+    return Figure(
+        policy=decision["policy"],
+        estimand=decision["estimand"],
+        domain_kind=decision["domain_kind"],
+        domain_value=decision["domain_value"],
+        start=scope.period_start,
+        end=scope.period_end,
+        decision=word,
+        gate=decision["gate"],
+        because=decision["because"],
+        **known,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _methods(inputs: GateInputs, decided: Mapping[Scope, Mapping[str, Any]]) -> list[Figure]:
+    """Every method's whole-period figure beside the released one, for those released as rates."""
+    found = []
+    for row in inputs.estimates.to_pylist():
+        scope = Scope(*(row[name] for name in FIGURE))
+        decision = decided.get(scope)
+        if decision is None or decision["decision"] != "rate" or not inputs.is_headline(scope):
+            continue
+        found.append(_figure(scope, row, {**decision, "gate": "", "because": ""}))
+    return found
+
+
+def _rows(inputs: GateInputs) -> list[RowsOf]:
+    days = set(inputs.whole.days())
+    rows_in: Counter[str] = Counter()
+    rows_used: Counter[str] = Counter()
+    aside: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for day, tables in inputs.row_counts.items():
+        for name, counts in tables.items() if day in days else ():
+            rows_in[name] += counts.rows_in
+            rows_used[name] += counts.rows_used
+            aside[name].update(counts.quarantined)
+    return [
+        RowsOf(
+            table=name,
+            rows_in=rows_in[name],
+            rows_used=rows_used[name],
+            excluded=tuple((r, n) for r, n in aside[name].most_common() if r in NOT_A_FAULT),
+            faulty=tuple((r, n) for r, n in aside[name].most_common() if r not in NOT_A_FAULT),
+        )
+        for name in rows_in
+    ]
+
+
+def _labels(phase: int, labels: pa.Table | None) -> list[LabelsOf]:
+    if labels is None or not len(labels):
+        return []
+    found = []
+    for kind in sorted(pc.unique(labels["labeler_kind"]).to_pylist()):
+        own = labels.filter(pc.equal(labels["labeler_kind"], kind))
+        verdicts = {v["values"]: v["counts"] for v in pc.value_counts(own["verdict"]).to_pylist()}
+        found.append(
+            LabelsOf(
+                phase=phase,
+                labeler=kind,
+                versions=tuple(
+                    sorted(v for v in pc.unique(own["labeler_version"]).to_pylist() if v)
+                ),
+                labelers=pc.count_distinct(own["labeler_id"]).as_py(),
+                labels=len(own),
+                verdicts=tuple(sorted(verdicts.items())),
+            )
+        )
+    return found
+
+
+def is_cut(scope: Scope) -> bool:
+    """Whether a gate's result speaks of a pivot's value."""
+    return scope.domain_kind not in (None, ALL)

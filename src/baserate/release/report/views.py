@@ -1,0 +1,339 @@
+"""The report's charts and cards as places on the page; the templates only write them down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from baserate.release.figures import (
+    Decision,
+    FigureText,
+    count,
+    difference_text,
+    level_text,
+    one_in,
+    short_day,
+    short_period,
+    things,
+)
+from baserate.release.report.data import Change, Figure, ReportData
+from baserate.release.report.scale import Axis, Tick, clipped_axis, rate_axis, zero_axis
+from baserate.release.report.words import ESTIMANDS, TOO, title
+
+#: Height of a daily chart, in pixels.
+PANEL_HEIGHT = 132
+#: Values of a pivot that are drawn; the others are in the bundle.
+MAX_VALUES = 12
+
+
+class Card(NamedTuple):
+    """A policy's headline."""
+
+    id: str
+    name: str
+    decision: Decision
+    text: FigureText
+    level: str
+    unit: str
+    plain: str
+
+
+class Mark(NamedTuple):
+    """A figure on a horizontal axis: places in percent."""
+
+    label: str
+    decision: Decision
+    text: FigureText
+    at: float
+    start: float
+    end: float
+    runs_below: bool
+    runs_beyond: bool
+    note: str
+
+
+class Forest(NamedTuple):
+    """Figures one below another on one axis."""
+
+    ticks: tuple[Tick, ...]
+    logarithmic: bool
+    marks: tuple[Mark, ...]
+
+
+class Point(NamedTuple):
+    """One day's figure on a daily chart: x in percent, y in pixels from the top."""
+
+    day: str
+    decision: Decision
+    text: FigureText
+    x: float
+    y: float
+    top: float
+    bottom: float
+    runs_beyond: bool
+
+
+class Panel(NamedTuple):
+    """One policy's daily chart."""
+
+    id: str
+    name: str
+    whole: FigureText
+    points: tuple[Point, ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    x_ticks: tuple[Tick, ...]
+    band: tuple[float, float, float] | None
+    summary: str
+
+
+class Pivots(NamedTuple):
+    """One policy's rates by pivot, on one axis."""
+
+    id: str
+    name: str
+    whole: FigureText
+    at: float | None
+    ticks: tuple[Tick, ...]
+    groups: tuple[PivotGroup, ...]
+
+
+class PivotGroup(NamedTuple):
+    """The values of one pivot."""
+
+    name: str
+    marks: tuple[Mark, ...]
+    more: int
+
+
+class ChangeView(NamedTuple):
+    """A change in words."""
+
+    name: str
+    where: str
+    text: FigureText
+    level: str
+    when: str
+    verdict: str
+    at: float
+    start: float
+    end: float
+    zero: float
+
+
+def summary(data: ReportData) -> str:
+    """The whole report in a sentence or two."""
+    figures = list(data.whole(data.main_estimand))
+    kinds = {"rate": "a rate", "upper_bound_only": "an upper bound only", "held": "no figure"}
+    counts = {k: sum(f.decision == k for f in figures) for k in kinds}
+    told = [f"{n} with {kinds[k]}" for k, n in counts.items() if n]
+    first = f"{things(len(figures), 'policy', 'policies')}: {_listed(told)}."
+    rates = [f for f in figures if f.is_rate]
+    if not rates:
+        return first
+    top = max(rates, key=lambda f: f.value or 0.0)
+    return (
+        f"{first} Most frequent: {_names(data)[top.policy]}, in {top.text.figure} of 10,000 "
+        f"{ESTIMANDS[top.estimand].denominator} ({level_text(top.level)} interval "
+        f"{top.text.interval})."
+    )
+
+
+def cards(data: ReportData) -> list[Card]:
+    """A card per policy, in the programme's order."""
+    names = _names(data)
+    return [
+        Card(
+            id=f.policy,
+            name=names[f.policy],
+            decision=f.decision,
+            text=f.text,
+            level=level_text(f.level),
+            unit=f"per 10,000 {ESTIMANDS[f.estimand].denominator}",
+            plain=_plain(f),
+        )
+        for f in data.whole(data.main_estimand)
+    ]
+
+
+def _plain(figure: Figure) -> str:
+    if figure.is_rate and figure.value:
+        return one_in(figure.value)
+    if figure.is_bound:
+        seen = things(figure.n_positive, "violating interaction")
+        return f"{seen} among {count(figure.n_reviewed)} reviewed: {TOO[figure.gate]}."
+    return figure.because
+
+
+def forest(data: ReportData, estimand: str) -> Forest:
+    """The policies' figures for one estimand, one below another."""
+    names = _names(data)
+    figures = list(data.whole(estimand))
+    axis = rate_axis(
+        [(f.lower or f.value if f.is_rate else f.upper) or 0.0 for f in figures],
+        [f.upper for f in figures if f.upper is not None],
+    )
+    marks = tuple(_mark(f, names[f.policy], axis) for f in figures)
+    return Forest(axis.ticks, axis.kind == "log", marks)
+
+
+def _mark(figure: Figure, label: str, axis: Axis) -> Mark:
+    lower, upper, value = figure.lower or 0.0, figure.upper or 0.0, figure.value or 0.0
+    return Mark(
+        label=label,
+        decision=figure.decision,
+        text=figure.text,
+        at=axis.place(value if figure.is_rate else upper),
+        start=axis.place(lower) if figure.is_rate else 0.0,
+        end=axis.place(upper),
+        runs_below=figure.is_rate and axis.is_below(lower),
+        runs_beyond=axis.is_beyond(upper),
+        note=figure.because,
+    )
+
+
+def panels(data: ReportData) -> list[Panel]:
+    """A daily chart per policy; none where the period is one day."""
+    names = _names(data)
+    made = []
+    for whole in data.whole(data.main_estimand):
+        days = data.daily(data.main_estimand, whole.policy)
+        if len(days) > 1:
+            made.append(_panel(data, whole, days, names[whole.policy]))
+    return made
+
+
+def _panel(data: ReportData, whole: Figure, days: Sequence[Figure], name: str) -> Panel:
+    values = [f.value or 0.0 for f in [whole, *days] if f.is_rate]
+    uppers = [f.upper for f in days if f.upper is not None]
+    axis = clipped_axis(values, uppers)
+    span = (data.end - data.start).days + 1
+    points = tuple(_point(f, axis, data.start, span) for f in days)
+    band = None
+    if whole.is_rate and None not in (whole.value, whole.lower, whole.upper):
+        band = tuple(_y(axis, v or 0.0) for v in (whole.value, whole.lower, whole.upper))
+    return Panel(
+        id=whole.policy,
+        name=name,
+        whole=whole.text,
+        points=points,
+        y_ticks=tuple(
+            (_y(axis, t.place, scaled=True), t.label) for t in (axis.ticks if uppers else ())
+        ),
+        x_ticks=_day_ticks(data.start, data.end, span),
+        band=band,  # type: ignore[arg-type]  # three numbers, by the line above
+        summary=_panel_summary(name, days),
+    )
+
+
+def _y(axis: Axis, value: float, *, scaled: bool = False) -> float:
+    place = value if scaled else axis.place(value)
+    return round(PANEL_HEIGHT * (1 - place / 100), 1)
+
+
+def _point(figure: Figure, axis: Axis, start: date, span: int) -> Point:
+    x = 100 * ((figure.start - start).days + 0.5) / span
+    upper = figure.upper or 0.0
+    return Point(
+        day=short_day(figure.start),
+        decision=figure.decision,
+        text=figure.text,
+        x=round(x, 2),
+        y=_y(axis, (figure.value if figure.is_rate else upper) or 0.0),
+        top=_y(axis, upper),
+        bottom=_y(axis, figure.lower or 0.0),
+        runs_beyond=axis.is_beyond(upper),
+    )
+
+
+def _day_ticks(start: date, end: date, span: int) -> tuple[Tick, ...]:
+    days = sorted({0, (span - 1) // 2, span - 1})
+    return tuple(
+        Tick(round(100 * (d + 0.5) / span, 2), short_day(date.fromordinal(start.toordinal() + d)))
+        for d in days
+    )
+
+
+def _panel_summary(name: str, days: Sequence[Figure]) -> str:
+    rates = [f for f in days if f.is_rate]
+    told = [f"{name}, {things(len(days), 'day')}."]
+    if rates:
+        low, high = (pick(rates, key=lambda f: f.value or 0.0) for pick in (min, max))
+        told.append(
+            f"Lowest {low.text.sentence} on {short_day(low.start)}, "
+            f"highest {high.text.sentence} on {short_day(high.start)}."
+        )
+    others = len(days) - len(rates)
+    if others:
+        told.append(f"{things(others, 'day')} without a released rate.")
+    return " ".join(told)
+
+
+def pivots(data: ReportData) -> list[Pivots]:
+    """Rates by pivot, per policy; figures that are held are left out of the drawing."""
+    names = _names(data)
+    made = []
+    for whole in data.whole(data.main_estimand):
+        cuts = {p: data.pivot(data.main_estimand, whole.policy, p) for p in data.programme.pivots}
+        shown = {p: figures[:MAX_VALUES] for p, figures in cuts.items() if figures}
+        drawn = [f for figures in shown.values() for f in figures if f.upper is not None]
+        if not drawn:
+            continue
+        rates = [f.value or 0.0 for f in [whole, *drawn] if f.is_rate]
+        axis = clipped_axis(rates, [f.upper or 0.0 for f in drawn])
+        groups = tuple(
+            PivotGroup(
+                title(pivot),
+                tuple(_mark(f, f.domain_value, axis) for f in figures),
+                len(cuts[pivot]) - len(figures),
+            )
+            for pivot, figures in shown.items()
+        )
+        at = axis.place(whole.value) if whole.is_rate and whole.value is not None else None
+        made.append(Pivots(whole.policy, names[whole.policy], whole.text, at, axis.ticks, groups))
+    return made
+
+
+def changes(data: ReportData) -> list[ChangeView]:
+    """Changes between periods, those away from zero first."""
+    names = _names(data)
+    ordered = sorted(data.changes, key=lambda c: (c.lower <= 0 <= c.upper, -abs(c.difference)))
+    reach = max((max(abs(c.lower), abs(c.upper)) for c in ordered), default=1.0) or 1.0
+    axis = zero_axis([reach])
+
+    def place(value: float) -> float:
+        side = axis.place(abs(value)) / 2
+        return round(50 + (side if value > 0 else -side), 2)
+
+    return [
+        ChangeView(
+            name=names.get(c.policy, c.policy),
+            where="" if c.domain_kind == "all" else f"{title(c.domain_kind)} {c.domain_value}",
+            text=difference_text(c.difference, c.lower, c.upper),
+            level=level_text(c.level),
+            when=f"{short_period(*c.after)} against {short_period(*c.before)}",
+            verdict=_verdict(c),
+            at=place(c.difference),
+            start=place(c.lower),
+            end=place(c.upper),
+            zero=50.0,
+        )
+        for c in ordered
+    ]
+
+
+def _verdict(change: Change) -> str:
+    if change.lower > 0:
+        return "Rose"
+    return "Fell" if change.upper < 0 else "No clear change"
+
+
+def _names(data: ReportData) -> dict[str, str]:
+    return {p.id: p.name for p in data.programme.policies}
+
+
+def _listed(parts: Iterable[str]) -> str:
+    words = list(parts)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
