@@ -104,6 +104,13 @@ def honest(call: Call) -> Response:
     return completion(honest_labels(call))
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that give up on a connection are what these tests are about."""
+
+
 class ChatServer:
     """Chat completions over HTTP on this machine; ``respond`` says what each call gets."""
 
@@ -120,8 +127,7 @@ class ChatServer:
         self.at_once = 0
         self.most_at_once = 0
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -154,7 +160,11 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             size = int(self.headers["Content-Length"])
-            body = json.loads(self.rfile.read(size))
+            data = self.rfile.read(size)
+            if len(data) < size:
+                self.close_connection = True
+                return
+            body = json.loads(data)
             if self.path != "/v1/chat/completions":
                 self._send(Response(404, {"error": {"message": "no such path"}}))
                 return

@@ -99,7 +99,9 @@ class UnitContent:
 
     def clipped(self, max_chars: int) -> UnitContent:
         """The same unit with the middle of every text longer than ``max_chars`` left out."""
-        return replace(self, subjects=tuple(_clip_subject(s, max_chars) for s in self.subjects))
+        clipped = tuple(_clip_subject(s, max_chars) for s in self.subjects)
+        unchanged = all(a is b for a, b in zip(clipped, self.subjects, strict=True))
+        return self if unchanged else replace(self, subjects=clipped)
 
     @cached_property
     def seen_digest(self) -> str:

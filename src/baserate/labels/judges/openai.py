@@ -8,9 +8,10 @@ import os
 import random
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
@@ -20,7 +21,12 @@ from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
 from baserate.labels.judges.images import readable_images
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
-from baserate.labels.judges.prompt import Prompt, build_prompt, template_digest
+from baserate.labels.judges.prompt import (
+    Prompt,
+    build_prompt,
+    template_digest,
+    visible_subjects,
+)
 from baserate.labels.judges.replies import CallFailed, Declined
 from baserate.labels.judges.usage import NO_TOKENS, Bill, Tokens, Usage
 from baserate.labels.render import SubjectKey, UnitContent
@@ -34,12 +40,22 @@ _BYTES_PER_TOKEN = 4
 _TOKENS_PER_LABEL = 40
 
 
-class _Question(NamedTuple):
-    """One question: its key in the cache, the messages, and all units that it answers for."""
+@dataclass(frozen=True)
+class _Question:
+    """One question: its key in the cache, what is asked, and all units that it answers for."""
 
     key: str
-    prompt: Prompt
-    units: list[UnitContent]
+    seen: UnitContent
+    images: Mapping[SubjectKey, str]
+    policy: Policy
+    judge_version: str
+    units: list[UnitContent] = field(default_factory=list)
+
+    def prompt(self) -> Prompt:
+        """The messages."""
+        return build_prompt(
+            self.seen, self.policy, judge_version=self.judge_version, images=self.images
+        )
 
 
 class ChatJudge:
@@ -133,7 +149,7 @@ class ChatJudge:
             open_ = questions.keys() - self._cache.get(questions).keys()
             pairs += sum(len(q.units) for q in questions.values())
             calls += len(open_)
-            for prompt in (questions[key].prompt for key in open_):
+            for prompt in (questions[key].prompt() for key in open_):
                 asked += -(-len(_words(prompt).encode()) // _BYTES_PER_TOKEN)
                 said += min(_TOKENS_PER_LABEL * (len(prompt.parts) + 1), self._config.max_tokens)
         price = Usage(self._config.price_per_1k_input, self._config.price_per_1k_output)
@@ -154,14 +170,12 @@ class ChatJudge:
         for unit in units:
             seen = unit.clipped(self._config.max_chars)
             images = readable_images(seen, self._images_below) if self._config.images else {}
-            prompt = build_prompt(seen, policy, judge_version=version, images=images)
-            if not prompt.parts:
+            if not visible_subjects(seen, images):
                 unseen.append(unit)
                 continue
-            key = _digest(
-                [self._config.base_url, version, seen.seen_digest, sorted(images.items())]
-            )
-            questions.setdefault(key, _Question(key, prompt, [])).units.append(unit)
+            asked = [self._config.base_url, version, seen.seen_digest, sorted(images.items())]
+            question = _Question(_digest(asked), seen, images, policy, version)
+            questions.setdefault(question.key, question).units.append(unit)
         return questions, unseen
 
     def _headers(self) -> dict[str, str]:
@@ -211,7 +225,7 @@ class ChatJudge:
     async def _ask(self, client: ChatClient, question: _Question) -> tuple[_Question, CachedAnswer]:
         """Ask until settled, keep what is settled, watch for an endpoint that is down."""
         try:
-            answer = await self._settle(client, question.prompt)
+            answer = await self._settle(client, question.prompt())
         except CallFailed as failed:
             self._breaker.failed(failed.what)
             return question, CachedAnswer(str(failed.reason), [])

@@ -8,7 +8,7 @@ the content, and which is checked not to occur in it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from baserate.labels.render import Subject, SubjectKey, TextPart, UnitContent, heading
@@ -95,7 +95,7 @@ def build_prompt(
         images: Data address of each image shown, by the subject it belongs to.
     """
     nonce = make_nonce(unit, judge_version)
-    shown = [(part_id(s.key), s) for s in unit.subjects if _is_seen(s, images)]
+    shown = [(part_id(s.key), s) for s in visible_subjects(unit, images)]
     blocks = [_block(id_, s, nonce, s.key in images) for id_, s in shown]
     text = USER.format(nonce=nonce, parts="\n".join(blocks), ids=", ".join(i for i, _ in shown))
     pictures = [(id_, images[s.key]) for id_, s in shown if s.key in images]
@@ -110,8 +110,14 @@ def build_prompt(
     )
 
 
-def _is_seen(subject: Subject, images: Mapping[SubjectKey, str]) -> bool:
-    return not subject.is_gone and (not subject.is_image_only or subject.key in images)
+def visible_subjects(unit: UnitContent, images: Collection[SubjectKey]) -> list[Subject]:
+    """Subjects of which a judge sees something, in order.
+
+    Args:
+        unit: The unit.
+        images: Subjects whose image is shown.
+    """
+    return [s for s in unit.subjects if not s.is_gone and (not s.is_image_only or s.key in images)]
 
 
 def template_digest() -> str:
