@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class BaserateError(Exception):
     """Base of every error that baserate raises on purpose.
@@ -45,7 +47,7 @@ class BaserateError(Exception):
             parts.append(f"hint: {self.hint}")
         return "\n  ".join(parts)
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """The error as fields, for ``--json`` and for pages."""
         return {
             "code": self.code,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from baserate.terms.programme_faults import Fault, programme_faults, refuse
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
 
@@ -117,10 +118,25 @@ class Sampling(_Section):
 
     @model_validator(mode="after")
     def _shares_leave_room(self) -> Sampling:
+        faults = []
         if self.control_share + self.exposure_share >= 1.0:
-            raise ValueError("control_share + exposure_share must be below 1")
+            faults.append(
+                Fault(
+                    ("control_share",),
+                    "control_share and exposure_share leave nothing to draw by score",
+                    expected="control_share + exposure_share below 1",
+                )
+            )
         if self.human_budget > self.judge_budget:
-            raise ValueError("human_budget must not exceed judge_budget: people see a subsample")
+            faults.append(
+                Fault(
+                    ("human_budget",),
+                    "human_budget exceeds judge_budget",
+                    expected=f"{self.judge_budget} or less: people see a subsample of phase 1",
+                    hint="raise judge_budget or lower human_budget",
+                )
+            )
+        refuse(faults)
         return self
 
 
@@ -246,38 +262,9 @@ class Programme(_Section):
     gates: Gates = Gates()
     """What a figure must pass."""
 
-    @field_validator("policies")
-    @classmethod
-    def _policy_ids_differ(cls, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-        ids = [p.id for p in policies]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
-        if twice:
-            raise ValueError(f"policy ids must differ; given twice: {', '.join(twice)}")
-        return policies
-
     @model_validator(mode="after")
-    def _columns_exist(self) -> Programme:
-        for name, table in self.tables.present().items():
-            known = set(LOGGING_TABLES[name].names())
-            own = set(table.columns) - known
-            wrong = (
-                sorted(own - {*self.pivots, *self.sampling.strata})
-                if name in ("users", "requests")
-                else sorted(own)
-            )
-            if wrong:
-                raise ValueError(
-                    f"tables.{name}.columns maps unknown column(s) {', '.join(wrong)}; "
-                    f"known: {', '.join(sorted(known))}"
-                )
-        unknown = sorted({*self.pivots, *self.sampling.strata} - set(self.pivot_columns()))
-        if unknown:
-            raise ValueError(
-                f"pivots and strata must be one of {', '.join(STANDARD_PIVOTS)} or a column mapped "
-                f"under tables.users or tables.requests; unknown: {', '.join(unknown)}"
-            )
-        if self.sampling.human_budget > 0 and self.reviews is None:
-            raise ValueError("human_budget is above 0 but there is no section reviews")
+    def _agrees_with_itself(self) -> Programme:
+        refuse(list(programme_faults(self)))
         return self
 
     def own_columns(self) -> tuple[str, ...]:

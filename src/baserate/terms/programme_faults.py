@@ -1,0 +1,140 @@
+"""Contradictions that a programme can have although each of its values is fine."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from pydantic_core import PydanticCustomError
+
+from baserate.terms.schemas import INTERACTIONS, LOGGING_TABLES
+
+if TYPE_CHECKING:
+    from baserate.terms.programme import Programme
+
+_PIVOT_TABLES = ("users", "requests")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+
+
+Where: TypeAlias = tuple[str | int, ...]
+
+
+class Fault(NamedTuple):
+    """One contradiction: where in the section, what, and how to mend it."""
+
+    at: Where
+    problem: str
+    expected: str | None = None
+    hint: str | None = None
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise all faults at once, in a form that pydantic carries along. Nothing if none."""
+    if faults:
+        told = "; ".join(f"{'.'.join(map(str, f.at))}: {f.problem}" for f in faults)
+        raise PydanticCustomError("contradiction", "{told}", {"told": told, "faults": faults})
+
+
+def programme_faults(programme: Programme) -> Iterator[Fault]:
+    """Everything in which sections of the programme contradict each other."""
+    yield from _given_twice(programme)
+    yield from _column_maps(programme)
+    yield from _unknown_pivots(programme)
+    yield from _paths(programme)
+    if programme.sampling.human_budget > 0 and programme.reviews is None:
+        yield Fault(
+            ("sampling", "human_budget"),
+            f"people are to review {programme.sampling.human_budget} interactions a day, but "
+            "there is no section reviews",
+            hint="add reviews: {kind: files, path: ...}, or set sampling.human_budget to 0",
+        )
+
+
+def _given_twice(programme: Programme) -> Iterator[Fault]:
+    listed: dict[str, tuple[str, ...]] = {
+        "policies": programme.policy_ids(),
+        "estimands": programme.estimands,
+        "pivots": programme.pivots,
+    }
+    for section, names in listed.items():
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                at: Where = (section, i, "id") if section == "policies" else (section, i)
+                yield Fault(at, f"{name} is given twice in {section}", hint="remove one of them")
+
+
+def _column_maps(programme: Programme) -> Iterator[Fault]:
+    wanted = {*programme.pivots, *programme.sampling.strata}
+    for name, table in programme.tables.present().items():
+        known = LOGGING_TABLES[name].names()
+        for ours, theirs in table.columns.items():
+            at = ("tables", name, "columns", ours)
+            if ours in known:
+                continue
+            if name in _PIVOT_TABLES and ours in wanted:
+                yield from _own_column(at, ours)
+            else:
+                yield Fault(
+                    at,
+                    f"baserate's table {name} has no column {ours}",
+                    expected=f"one of {', '.join(known)}",
+                    hint=_column_hint(name, ours, theirs, known),
+                )
+
+
+def _own_column(at: Where, ours: str) -> Iterator[Fault]:
+    taken = ours in INTERACTIONS.names() or ours.startswith("score_")
+    if taken or not _IDENTIFIER.fullmatch(ours):
+        yield Fault(
+            at,
+            f"{ours} cannot be the name of a pivot",
+            expected="lower-case letters, digits and _, and no name that interactions have already",
+            hint=f"call it, for example, user_{ours}" if taken else None,
+        )
+
+
+def _column_hint(table: str, ours: str, theirs: str, known: tuple[str, ...]) -> str | None:
+    if theirs in known:
+        return f"left is baserate's name, right is yours: write {theirs}: {ours}"
+    if near := difflib.get_close_matches(ours, known, n=1):
+        return f"did you mean {near[0]}?"
+    if table in _PIVOT_TABLES:
+        return f"a column of your own must be named under pivots or sampling.strata: add {ours}"
+    return "columns that baserate does not know need not be mapped: remove it"
+
+
+def _unknown_pivots(programme: Programme) -> Iterator[Fault]:
+    known = programme.pivot_columns()
+    named: list[tuple[Where, str]] = [(("pivots", i), p) for i, p in enumerate(programme.pivots)]
+    named += [(("sampling", "strata", i), s) for i, s in enumerate(programme.sampling.strata)]
+    for at, name in named:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield Fault(
+                at,
+                f"there is no column {name} to cut or draw by",
+                expected=f"one of {', '.join(known)}",
+                hint=f"did you mean {near[0]}?"
+                if near
+                else f"map it: under tables.users.columns write {name}: <your column>",
+            )
+
+
+def _paths(programme: Programme) -> Iterator[Fault]:
+    paths: list[tuple[Where, str]] = [
+        (("tables", name, "path"), t.path) for name, t in programme.tables.present().items()
+    ]
+    if programme.reviews is not None:
+        paths.append((("reviews", "path"), programme.reviews.path))
+    for at, path in paths:
+        strange = [p for p in _PLACEHOLDER.findall(path) if p != "ds"]
+        if strange:
+            yield Fault(
+                at,
+                f"the path has {{{strange[0]}}}, which stands for nothing",
+                expected="{ds} for the day, as YYYY-MM-DD",
+                hint="use {ds}, or * where any name will do",
+            )

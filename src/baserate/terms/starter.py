@@ -1,0 +1,153 @@
+"""The programme file that ``baserate init`` writes.
+
+A line that begins with ``#`` and no space is a setting at its default: take the ``#`` away and
+change it. The tests load the file both ways.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+STARTER = """\
+# yaml-language-server: $schema=baserate.schema.json
+#
+# A measurement programme: what is measured, on which logs, with how many labels.
+# Settings behind a `#` stand at their default; take the `#` away to change one.
+# `baserate doctor` checks this file, the logs it names and the labelers.
+
+# Short name: lower-case letters, digits, underscore.
+programme: {name}
+title: "{title}"
+
+# Key of the permanent random numbers that draw the samples. Change it and every sample changes.
+# Keep it private while sampling; it is published with a release so that others can redraw.
+salt: "{salt}"
+
+# Where the logging tables are: Parquet files, relative to this file. `{{ds}}` stands for the day
+# the rows were logged (YYYY-MM-DD), `*` for any name. Under `columns`, left is baserate's name and
+# right is yours; list only those that differ.
+tables:
+  # What was asked, one row per turn. Needed: interaction_id, requested_at. Useful: turn, user_id,
+  # session_id, conversation_id, surface, query_text, is_test, logged_at.
+  requests:
+    path: "logs/requests/ds={{ds}}/*.parquet"
+    columns:
+      interaction_id: request_id
+      requested_at: event_time
+  # What was answered, one row per turn. Needed: interaction_id. Useful: turn, response_text,
+  # is_refusal, model_version, responded_at, logged_at.
+  responses:
+    path: "logs/responses/ds={{ds}}/*.parquet"
+    columns:
+      interaction_id: request_id
+  # What was shown with the answer, one row per position. Needed: interaction_id, position,
+  # component_id. Useful: turn, impressions, title, description, image_ref, kind, logged_at.
+  components:
+    path: "logs/components/ds={{ds}}/*.parquet"
+    columns:
+      interaction_id: request_id
+      component_id: pin_id
+  # Who asked. Needed: user_id. Useful: country, language, age_band, is_internal, is_test. Columns
+  # of your own can be mapped here or under requests when `pivots` or `strata` name them.
+  users:
+    path: "logs/users/*.parquet"
+  # What a risk model said. Needed: subject_kind (interaction, query, response or component),
+  # subject_id, policy, score in [0, 1]. Useful: turn, model_version, scored_at, logged_at.
+  scores:
+    path: "logs/scores/ds={{ds}}/*.parquet"
+
+records:
+  # Rows logged up to this many days after their interaction still count; later ones are set aside.
+  #late_days: 1
+
+# What is measured. Judges and reviewers are given `definition`, so write it for them.
+policies:
+  - id: harassment
+    name: Harassment
+    # A new version starts a new series.
+    #version: "1"
+    definition: |
+      Content violates if it insults, threatens or degrades a person or a group of people, or
+      encourages others to do so. Reporting on harassment or asking for help does not violate.
+    # Whose risk scores count for an interaction, and how several become one: max or noisy_or.
+    #score_from: [interaction, query, response, component]
+    #score_combine: max
+
+# What a rate counts, over what. interaction_rate: interactions that violate as a whole.
+# exposure_rate: impressions of violating Pins over all impressions. any_component_rate:
+# interactions in which a response or Pin violates.
+#estimands: [interaction_rate, exposure_rate, any_component_rate]
+
+# Columns that rates are cut by, besides the whole: country, language, age_band, surface,
+# model_version, or columns of your own.
+#pivots: [country, surface]
+
+sampling:
+  # Interactions a day that the judge labels (phase 1), and that people label (phase 2, drawn from
+  # phase 1; 0 for none).
+  judge_budget: 2000
+  human_budget: 300
+  # How units are drawn: pareto and sequential_poisson give a fixed number, poisson a random one.
+  #design: pareto
+  # Columns of the interaction whose values are drawn from separately.
+  #strata: []
+  # Shares of the judge budget drawn with equal probabilities (guards against what the scores do
+  # not see) and in proportion to impressions. The rest follows the calibrated scores.
+  #control_share: 0.2
+  #exposure_share: 0.2
+  # Share of the human budget drawn with equal probabilities among judged interactions.
+  #human_floor: 0.25
+  # How scores become probabilities, from labels of earlier days.
+  #calibration:
+    #history_days: 28
+    #bins: 20
+    #prior_rate: 0.005
+
+# The machine that labels phase 1. This one needs no network: it is fitted on texts that you have
+# labelled (Parquet, CSV or JSONL with columns text, policy, violating).
+judge:
+  kind: local
+  training: training.parquet
+  # Probability from which a text is called violating.
+  #threshold: 0.5
+# Or a language model behind an OpenAI-compatible endpoint; remove the section above, then:
+# judge:
+#   kind: openai
+#   base_url: https://example.com/v1
+#   model: my-model
+#   api_key_env: MY_API_KEY
+
+# Where people's labels of phase 2 come from: files that they fill in (CSV, JSONL or Parquet).
+reviews:
+  kind: files
+  path: "reviews/{{ds}}.csv"
+
+estimation:
+  # Level of the intervals, and their method where positives were seen: anticipated_logit, logit,
+  # wilson or clopper_pearson.
+  #level: 0.95
+  #interval: anticipated_logit
+
+# What a figure must pass to be released.
+gates:
+  # With fewer violating units among the reviewed, only an upper bound is released.
+  #min_positives: 5
+  # Half the interval's width over the rate, at most, for the whole period.
+  #max_relative_half_width: 1.5
+  # Share of sampled units that must have a usable verdict.
+  #min_labelled_share: 0.98
+  # Share of a day's rows that may be set aside for faults.
+  #max_quarantined_share: 0.05
+  # Estimated totals of known columns may differ from the true ones by this many standard errors.
+  #totals_tolerance_se: 5.0
+"""
+
+
+def starter_programme(name: str) -> str:
+    """The text of a programme file to start from, with a salt of its own.
+
+    Args:
+        name: Short name of the programme: lower-case letters, digits, underscore.
+    """
+    title = name.replace("_", " ").strip().capitalize()
+    return STARTER.format(name=name, title=title, salt=secrets.token_hex(16))
