@@ -514,3 +514,12 @@ def test_a_broken_cache_is_an_error_that_says_what_to_do(make_judge, tmp_path):
     (tmp_path / "answers.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(LabelError, match="move it away"):
         make_judge()
+
+
+def test_a_programme_names_its_judge(chat_server, config, make_unit, policy, tmp_path):
+    from baserate import labels
+
+    judge = labels.make_judge(config, tmp_path, tmp_path / "cache" / "answers.db", [policy])
+    table = labels.judge_units(judge, [make_unit()], [policy], ds=DAY, now=NOW)
+    assert set(table["labeler_version"].to_pylist()) == {judge.version_for(policy)}
+    assert (tmp_path / "cache" / "answers.db").exists()
