@@ -125,6 +125,7 @@ class Sampling(_Section):
                     ("control_share",),
                     "control_share and exposure_share leave nothing to draw by score",
                     expected="control_share + exposure_share below 1",
+                    hint="lower one of them: the rest of the judge budget follows the scores",
                 )
             )
         if self.human_budget > self.judge_budget:

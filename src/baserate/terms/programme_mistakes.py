@@ -69,9 +69,12 @@ class _Complaint:
         self.lines = lines
         self.place = place_of(complaint["loc"], lines.values)
         self.path = self.place.path
-        self.key = str(self.path[-1]) if self.path else ""
+        named = list(self.path)
+        while named and isinstance(named[-1], int):  # an item is explained by its list's key
+            named.pop()
+        self.key = str(named[-1]) if named else ""
         self.typed = lines.typed.get(self.path, str(self.value))
-        parent = place_of(self.path[:-1], lines.values)
+        parent = place_of(named[:-1], lines.values)
         self.siblings = fields_of(parent.section(lines.values))
 
     def is_only_an_echo(self) -> bool:

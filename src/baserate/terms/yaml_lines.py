@@ -16,7 +16,10 @@ KeyPath = tuple[str | int, ...]
 _MOST_NODES = 50_000
 _SYNTAX_HINTS = (
     (r"\\t|tab", "indent with spaces: YAML does not allow tabs"),
-    (r"mapping values are not allowed", "put text that contains ': ' in quotes; check the indent"),
+    (
+        r"mapping values are not allowed",
+        "put text that contains ': ' in quotes; see that the line above has its colon",
+    ),
     (r"could not find expected ':'", "a key needs a colon and a space after it: `key: value`"),
     (r"expected <block end>", "this line is indented differently from the lines above it"),
     (r"while scanning a quoted scalar|unexpected end of stream", "a quote is not closed"),
@@ -170,7 +173,13 @@ class _Reader:
             return node.value
         if isinstance(value, float) and (value != value or abs(value) == float("inf")):
             line = node.start_mark.line + 1
-            self.lines.mistake(line, "a number must be finite", code="not_finite", got=node.value)
+            self.lines.mistake(
+                line,
+                "a number must be finite",
+                code="not_finite",
+                got=node.value,
+                hint="write the number out, or remove the line to take the default",
+            )
             return None
         return value
 
