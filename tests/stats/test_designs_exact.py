@@ -21,7 +21,7 @@ from baserate.stats.designs import (
     hajek_b,
     pps_with_replacement,
 )
-from baserate.stats.designs.conditional import conditional_inclusion_probs
+from baserate.stats.designs.canonical import conditional_inclusion_probs
 from baserate.stats.designs.fourier import BernoulliSum
 from baserate.stats.designs.hajek import hajek_joint
 from baserate.stats.inclusion import inclusion_probs

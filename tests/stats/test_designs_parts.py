@@ -11,6 +11,7 @@ from baserate.stats.designs import (
     BottomK,
     Cluster,
     ConditionalPoisson,
+    DeliveredProbabilityWarning,
     Design,
     Pareto,
     Poisson,
@@ -249,7 +250,8 @@ def test_a_stream_read_in_batches_gives_the_sequential_poisson_sample():
         sketch = sketch.add(ids[batch], size[batch], prn[batch])
     prob = inclusion_probs(size, 20)
     assert prob.max() < 1.0
-    drawn = draw_design("sequential_poisson", prob).select(prn, unit_ids=ids)
+    with pytest.warns(DeliveredProbabilityWarning):
+        drawn = draw_design("sequential_poisson", prob).select(prn, unit_ids=ids)
     assert set(sketch.sampled_ids.tolist()) == set(ids[drawn].tolist())
 
 

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
 
 from baserate.stats.arrays import Array, BoolArray, IntArray
 from baserate.stats.designs.base import (
@@ -17,7 +16,13 @@ from baserate.stats.designs.base import (
     VarianceEstimator,
     processing_order,
 )
-from baserate.stats.designs.fourier import BernoulliSum, ComplexArray
+from baserate.stats.designs.canonical import canonical_probs
+from baserate.stats.designs.fourier import (
+    BernoulliSum,
+    ComplexArray,
+    lifted_factors,
+    pair_sums,
+)
 from baserate.stats.designs.sequential import conditional_poisson_walk, sampford_walk
 from baserate.terms.errors import DesignError
 
@@ -110,8 +115,8 @@ class ConditionalPoisson(_SizeConditioned):
         law = BernoulliSum(self.canonical_prob)
         angles, weights = law.grid()
         core = weights * law.product(angles) * np.exp(-1j * self._free_n * angles)
-        lifted = _lifted(law, angles, positions)
-        return np.asarray(_pairs(lifted, core, lifted) / core.real.sum())
+        lifted = lifted_factors(law, angles, positions)
+        return np.asarray(pair_sums(lifted, core, lifted) / core.real.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,18 +164,12 @@ class Sampford(_SizeConditioned):
         angles, weights = law.grid()
         core = weights * law.product(angles) * np.exp(-1j * self._free_n * angles)
         special = _special(law, angles)
-        lifted = _lifted(law, angles, positions)
+        lifted = lifted_factors(law, angles, positions)
         left = (1.0 - p[positions])[:, None]
         own = lifted * (left - left * lifted)
-        cross = _pairs(own, core, lifted)
-        total = _pairs(lifted, core * special, lifted) + cross + cross.T
+        cross = pair_sums(own, core, lifted)
+        total = pair_sums(lifted, core * special, lifted) + cross + cross.T
         return np.asarray(total / (core * special).real.sum())
-
-
-def _lifted(law: BernoulliSum, angles: Array, positions: IntArray) -> ComplexArray:
-    """p_k e^{i theta} / f_k: the factor of a unit that is known to be in the sample."""
-    lift = law.prob[positions][:, None] * np.exp(1j * angles)[None, :]
-    return np.asarray(lift / law.factors(angles, positions))
 
 
 def _special(law: BernoulliSum, angles: Array) -> ComplexArray:
@@ -180,88 +179,6 @@ def _special(law: BernoulliSum, angles: Array) -> ComplexArray:
         p = law.prob[rows]
         total += ((p * (1.0 - p))[:, None] / law.factors(angles, rows)).sum(axis=0)
     return np.asarray(total * np.exp(1j * angles))
-
-
-def _pairs(left: ComplexArray, core: ComplexArray, right: ComplexArray) -> Array:
-    """Real part of left diag(core) right^T, shape (m, m)."""
-    weighted = left * core[None, :]
-    return np.asarray(weighted.real @ right.real.T - weighted.imag @ right.imag.T)
-
-
-def conditional_inclusion_probs(prob: Array, n: int) -> Array:
-    r"""Inclusion probabilities of Poisson sampling conditioned on n units.
-
-    $$ \psi_k = p_k\, \frac{P(S - I_k = n - 1)}{P(S = n)} $$
-
-    Args:
-        prob: p_i in (0, 1), best with sum near n, shape (N,).
-        n: Sample size, 1 <= n < N.
-    References: Chen, Dempster & Liu (1994); the sums are inverse Fourier sums.
-    """
-    law = BernoulliSum(prob)
-    angles, weights = law.grid(abs(n - float(prob.sum())))
-    core = weights * law.product(angles) * np.exp(-1j * n * angles)
-    shifted = core * np.exp(1j * angles)
-    psi = np.empty_like(prob)
-    for rows in law.chunks(angles.size):
-        psi[rows] = prob[rows] * (shifted / law.factors(angles, rows)).real.sum(axis=1)
-    return np.asarray(psi / core.real.sum())
-
-
-def canonical_probs(inclusion_prob: Array, n: int, *, tolerance: float = 1e-11) -> Array:
-    r"""The p_i for which conditional Poisson sampling delivers the stated probabilities.
-
-    $$ \mathrm{logit}\, p \leftarrow \mathrm{logit}\, p + t\,
-       (\mathrm{logit}\, \pi - \mathrm{logit}\, \psi(p)) $$
-
-    a preconditioned gradient ascent of a concave likelihood (the maximum-entropy dual), with
-    the step t halved whenever the error grows; p is tilted to add up to n after each step.
-
-    Args:
-        inclusion_prob: pi_i in (0, 1) that add up to n, shape (N,).
-        n: Sample size.
-        tolerance: Largest relative error of a delivered probability.
-    Raises: DesignError if it does not converge (probabilities within 1e-12 of 0 or 1).
-    References: Chen, Dempster & Liu (1994); Deville (2000); Tillé (2006), sec. 5.2.4.
-    """
-    if inclusion_prob.size == 0:
-        return np.empty(0)
-    target = logit(inclusion_prob)
-    canonical, step, last = target.copy(), 1.0, np.inf
-    best = canonical
-    for _ in range(500):
-        psi = conditional_inclusion_probs(expit(canonical), n)
-        psi = np.clip(psi, 1e-300, 1.0 - 1e-16)
-        error = float(np.abs(psi / inclusion_prob - 1.0).max())
-        if error <= tolerance:
-            return np.asarray(expit(canonical))
-        if error > last:
-            step, canonical = 0.5 * step, best
-            if step < 1e-4:
-                break
-            psi = np.clip(conditional_inclusion_probs(expit(best), n), 1e-300, 1.0 - 1e-16)
-        else:
-            best, last = canonical, error
-        canonical = _tilt(canonical + step * (target - logit(psi)), n)
-    if last <= 1e-8:
-        return np.asarray(expit(best))
-    raise DesignError(
-        "conditional Poisson sampling cannot be tuned to these probabilities",
-        code="canonical_not_found",
-        got=f"relative error {last:.1e} after many steps",
-        hint="round probabilities next to 1 up to take-alls, or draw by pareto or sampford",
-    )
-
-
-def _tilt(log_odds: Array, n: int) -> Array:
-    """Shift log odds so that the probabilities add up to n."""
-    for _ in range(50):
-        p = expit(log_odds)
-        gap = float(p.sum()) - n
-        if abs(gap) <= 1e-12 * n:
-            break
-        log_odds = log_odds - np.clip(gap / max(float((p * (1.0 - p)).sum()), 1e-300), -2.0, 2.0)
-    return log_odds
 
 
 def check_mask(sample: ArrayLike, n_units: int) -> BoolArray:

@@ -22,8 +22,8 @@ class DeliveredProbs(NamedTuple):
     Attributes:
         prob: Delivered probabilities, shape (N,).
         max_relative_error: Largest |delivered / stated - 1|.
-        method: "exact" (numerical integration: to 1e-8 for up to 48 distinct pi, else to 1e-4) or "binned" (units of similar pi share
-            one value of the ratio).
+        method: "exact" (numerical integration: to 1e-8 for up to 48 distinct pi, else to 1e-4) or
+            "binned" (units of similar pi share one value of the ratio).
     """
 
     prob: Array

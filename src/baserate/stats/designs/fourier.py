@@ -97,3 +97,15 @@ class BernoulliSum:
 
     def _mean(self) -> float:
         return float(self.prob.sum() if self.count is None else (self.prob * self.count).sum())
+
+
+def lifted_factors(law: BernoulliSum, angles: Array, positions: IntArray) -> ComplexArray:
+    """p_k e^{i theta} / f_k: the factor of a unit that is known to be in the sample."""
+    lift = law.prob[positions][:, None] * np.exp(1j * angles)[None, :]
+    return np.asarray(lift / law.factors(angles, positions))
+
+
+def pair_sums(left: ComplexArray, core: ComplexArray, right: ComplexArray) -> Array:
+    """Real part of left diag(core) right^T, shape (m, m)."""
+    weighted = left * core[None, :]
+    return np.asarray(weighted.real @ right.real.T - weighted.imag @ right.imag.T)
