@@ -176,10 +176,12 @@ class DayWriter:
 
     def _components(self) -> int:
         """Pins; beside them copies under unknown ids and copies seen a negative number of times."""
-        day, n = self._day, len(self._day.pin)
+        day = self._day
+        shown = np.flatnonzero(day.visits.kind[day.pin_of] != NO_RESPONSE)
+        n = len(shown)
         orphans = np.flatnonzero(self._rng.random(n) < self._dirt.orphaned)
         negative = np.flatnonzero(self._rng.random(n) < self._dirt.negative_impressions)
-        rows = np.concatenate([np.arange(n), orphans, negative])
+        rows = shown[np.concatenate([np.arange(n), orphans, negative])]
         owner = day.pin_of[rows]
         is_orphan = (np.arange(len(rows)) >= n) & (np.arange(len(rows)) < n + len(orphans))
         is_negative = np.arange(len(rows)) >= n + len(orphans)
