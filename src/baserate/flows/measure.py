@@ -47,9 +47,15 @@ Tell = Callable[[StageDone], None]
 
 
 def closed_days(workspace: Workspace, as_of: date) -> list[date]:
-    """Days with log files whose late window has closed by ``as_of``, in order."""
+    """Days with log files whose late window has closed, in order.
+
+    It has closed where the day is more than ``late_days`` before ``as_of`` and the logs reach
+    ``late_days`` beyond it.
+    """
     late = workspace.programme.records.late_days
-    return [d for d in log_days(workspace) if (as_of - d).days > late]
+    logged = log_days(workspace)
+    last = max(logged, default=as_of)
+    return [d for d in logged if (as_of - d).days > late and (last - d).days >= late]
 
 
 def run_days(

@@ -59,6 +59,7 @@ from baserate.terms.schemas import (
     interactions_schema,
     score_column,
 )
+from baserate.terms.words import NoLabelReason
 
 Advance = Callable[[int, int], None]
 
@@ -230,7 +231,7 @@ class Stages:
             "samples": self._commit_digest("samples", ds),
             "interactions": self._commit_digest("interactions", ds),
         }
-        if self._is_current("judge", ds, inputs):
+        if self._is_current("judge", ds, inputs) and not self._may_be_answered(ds):
             return False
         ids = self._sampled_ids("samples", ds)
         content = self.sampled_interactions(ds, ids, _CONTENT)
@@ -258,6 +259,12 @@ class Stages:
             run.write("shown", shown, SHOWN)
             run.write("outcomes", read, OUTCOMES)
         return True
+
+    def _may_be_answered(self, ds: date) -> bool:
+        """Whether the judge failed on something that another try may answer."""
+        reasons = self.store.read("labels", ds, ["reason"])["reason"]
+        again = [str(r) for r in (NoLabelReason.ENDPOINT_FAILED, NoLabelReason.INVALID_OUTPUT)]
+        return bool(pc.any(pc.is_in(reasons, value_set=pa.array(again))).as_py())
 
     # --- review ----------------------------------------------------------------------------
 
@@ -316,7 +323,10 @@ class Stages:
             self.workspace.root,
             ds=ds,
             selected_ids=ids,
-            subjects={u.interaction_id: u.keys for u in self._content(ds, ids)},
+            subjects={
+                u.interaction_id: u.keys
+                for u in self._content(ds, self._sampled_ids("samples", ds))
+            },
             policies=self.programme.policies,
             now=self.now(),
         )

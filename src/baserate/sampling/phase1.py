@@ -205,8 +205,8 @@ def frame_totals(
     """
     measures: dict[str, Array] = {"n_units": np.ones(len(frame)), "exposure": frame.exposure}
     odds = (1.0 - prob) / prob
-    for e, v in zip(programme.estimands, maxima(frame.exposure, programme), strict=True):
-        measures[f"{MAX_WEIGHT}{e}"] = v / prob
+    for name, v in zip(programme.estimands, maxima(frame.exposure, programme), strict=True):
+        measures[f"{MAX_WEIGHT}{name}"] = v / prob
     for p, policy in enumerate(programme.policy_ids()):
         measures[f"n_missing_score:{policy}"] = np.isnan(frame.score[p]).astype(np.float64)
         for e, estimand in enumerate(programme.estimands):
