@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 from baserate.engines.duckdb_engine import DuckDBEngine
@@ -12,6 +13,7 @@ from baserate.terms.programme import Programme
 from baserate.worlds.replay import ReplayWorld
 
 
+@pytest.mark.slow
 def test_records_of_a_day_have_the_denominators_of_the_census(made_up: ReplayWorld) -> None:
     programme = Programme.model_validate(yaml.safe_load(made_up.programme.read_text("utf-8")))
     day = made_up.days[1]
