@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Entry point: exit 0 done, 1 held by a gate or a failed check, 2 wrong use."""
+    # The arrays are small: more threads would only wait for each other, and change the order in
+    # which a sum is added up from one machine to the next.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from baserate.cli.app import app
     from baserate.cli.screen import fail
     from baserate.terms.errors import BaserateError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +137,7 @@ class _Verification:
     def _outcomes(self, labels: str, samples: pa.Table, day: date, *, phase: int) -> pa.Table:
         verdicts = self.need(labels, day)
         return outcomes(
-            consensus(verdicts).labels if phase == 2 else verdicts,
+            consensus(_dated(verdicts, day)).labels if phase == 2 else verdicts,
             self.need("shown", day),
             sorted(samples["interaction_id"].to_pylist()),
             ds=day,
@@ -156,6 +156,17 @@ class _Verification:
         inputs = gate_inputs(self.programme, self.bundle.start, self.bundle.end, self.tables)
         again = decide(inputs, run_gates(inputs))
         return _same("gates_decide_the_same", again, self.bundle.decisions, None)
+
+
+def _dated(labels: pa.Table, day: date) -> pa.Table:
+    """Labels of a bundle, which leaves out when they were made, with a time for the asking."""
+    if "labeled_at" in labels.column_names:
+        return labels
+    at = pa.scalar(datetime(day.year, day.month, day.day, tzinfo=UTC), _LABELED_AT)
+    return labels.append_column("labeled_at", pa.repeat(at, len(labels)))
+
+
+_LABELED_AT = pa.timestamp("us", tz="UTC")
 
 
 def _ids(samples: pa.Table) -> pa.Array:
