@@ -214,24 +214,59 @@ def test_words_of_a_site_are_words_and_not_markup(world: Any) -> None:
     assert "<img src=x onerror=alert(1)>" in page.words
 
 
+FIRST, LAST = ((date(2026, 1, n), date(2026, 1, n)) for n in (1, 3))
+
+
+def change(policy: str, difference: float, lower: float, upper: float, **more: Any) -> Change:
+    estimand = more.pop("estimand", "interaction_rate")
+    return Change(policy, estimand, FIRST, LAST, difference, lower, upper, **more)
+
+
+def all_released(inputs: GateInputs, *, but: str = "") -> pa.Table:
+    decisions = decide(inputs, run_gates(inputs))
+    few = {"decision": "upper_bound_only", "gate": "enough_positives_or_an_upper_bound_only"}
+    rows = [
+        row | (few if row["policy"] == but else {"decision": "rate"})
+        for row in decisions.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=decisions.schema)
+
+
+CHANGES = (
+    change("minors", 0.0001, -0.0002, 0.0005),
+    change("violence", -0.002, -0.004, -0.0005),
+    change("hate", 0.003, 0.001, 0.006),
+    change("hate", 0.02, 0.011, 0.033, domain_kind="country", domain_value="IN"),
+    change("hate", 0.001, -0.004, 0.005, domain_kind="country", domain_value="BR"),
+    change("hate", 0.077, 0.07, 0.08, estimand="exposure_rate"),
+)
+
+
 def test_changes_name_a_direction_only_where_the_interval_leaves_out_zero(world: Any) -> None:
-    weeks = ((date(2026, 1, 1), date(2026, 1, 1)), (date(2026, 1, 2), date(2026, 1, 3)))
-
-    def change(policy: str, d: float, lower: float, upper: float) -> Change:
-        return Change(policy, "interaction_rate", *weeks, d, lower, upper)
-
-    data = data_of(
-        world.inputs,
-        changes=(
-            change("minors", 0.0001, -0.0002, 0.0005),
-            change("hate", 0.003, 0.001, 0.006),
-            change("violence", -0.002, -0.004, -0.0005),
-        ),
-    )
+    data = data_of(world.inputs, all_released(world.inputs), changes=CHANGES)
     words = Page(render_report(data)).words.split("What changed")[1].split("Day by day")[0]
-    assert re.search(r"Hate Rose \+30 \+10 to \+60 .*2 to 3 Jan against 1 Jan", words)
+    assert re.search(r"Hate Rose \+30 \+10 to \+60 .*3 Jan against 1 Jan", words)
     assert "Violence Fell −20 −40 to −5" in words
-    assert words.index("Violence") < words.index("Safety of minors No clear change")
+    assert "Safety of minors No clear change" in words
+    order = [words.index(name) for name in ("Hate Rose", "Violence Fell", "Safety of minors No")]
+    assert order == sorted(order)
+
+
+def test_changes_by_pivot_are_told_beside_what_chance_would_give(world: Any) -> None:
+    data = data_of(world.inputs, all_released(world.inputs), changes=CHANGES)
+    words = Page(render_report(data)).words.split("What changed")[1].split("Day by day")[0]
+    assert "1 of 2 differences leave out zero; by chance alone about 0.1 would" in words
+    assert "Hate, country IN Rose" in words
+    assert "country BR" not in words
+
+
+def test_a_change_between_rates_that_were_not_released_is_not_told(world: Any) -> None:
+    decisions = all_released(world.inputs, but="hate")
+    data = data_of(world.inputs, decisions, changes=CHANGES)
+    assert {c.policy for c in data.changes} == {"minors", "violence"}
+    assert "+30" not in Page(render_report(data)).words
+    other = replace(CHANGES[1], before=(date(2026, 1, 1), date(2026, 1, 2)))
+    assert data_of(world.inputs, decisions, changes=[other]).changes == ()
 
 
 def test_a_single_day_without_pivots_or_people_is_a_page_too(world: Any) -> None:

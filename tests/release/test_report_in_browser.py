@@ -79,7 +79,7 @@ LOW_CONTRAST = """
 @pytest.fixture(scope="module")
 def report(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     gates = run_gates(world.inputs)
-    weeks = ((date(2026, 1, 1), date(2026, 1, 1)), (date(2026, 1, 2), date(2026, 1, 3)))
+    days = ((date(2026, 1, 1), date(2026, 1, 1)), (date(2026, 1, 3), date(2026, 1, 3)))
     provenance = Provenance(
         "0.1.0",
         {"numpy": "2.4.0"},
@@ -93,12 +93,13 @@ def report(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         decide(world.inputs, gates),
         provenance,
         programme_text="programme: x",
-        changes=[Change("hate", "interaction_rate", *weeks, 0.003, 0.001, 0.006)],
     )
+    change = Change("hate", "interaction_rate", *days, 0.003, 0.001, 0.006)
     first, *others = data.figures
     held = replace(first, decision="held", value=None, lower=None, upper=None, because="A gate.")
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render_report(replace(data, figures=(held, *others))), encoding="utf-8")
+    shown = replace(data, figures=(held, *others), changes=(change,))
+    path.write_text(render_report(shown), encoding="utf-8")
     return path
 
 

@@ -217,7 +217,7 @@ def _told(counts: Counter[Status]) -> str:
 
 
 def _elsewhere(rest: Counter[Status]) -> str:
-    return f"For single days and pivots: {_told(rest)}." if rest else ""
+    return f"Shorter periods and pivots: {_told(rest)}." if rest else ""
 
 
 def _is_whole(data: ReportData, result: GateResult) -> bool:
@@ -262,11 +262,15 @@ def _scopes(data: ReportData, results: list[GateResult], *, alone: bool) -> str:
 
 
 def cut_decisions(data: ReportData) -> str:
-    """How the figures of days and pivots were decided, in a sentence."""
+    """How the figures of shorter periods and pivots were decided, in a sentence."""
     cuts = Counter(
         f.decision
         for f in data.figures
         if (f.start, f.end) != (data.start, data.end) or f.domain_kind != "all"
     )
     told = ", ".join(f"{count(cuts[k])} {v.lower()}" for k, v in DECISIONS.items() if cuts[k])
-    return f"{things(sum(cuts.values()), 'figure')} of days and pivots: {told}." if cuts else ""
+    return (
+        f"{things(sum(cuts.values()), 'figure')} of shorter periods and pivots: {told}."
+        if cuts
+        else ""
+    )

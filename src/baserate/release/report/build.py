@@ -40,7 +40,8 @@ def report_data(
         decisions: What may be said of each figure.
         provenance: Versions, salts, commits.
         programme_text: The programme file, word for word.
-        changes: Differences between periods, if any were estimated.
+        changes: Differences between periods, if any were estimated. Shown where they are of the
+            main estimand and the rates of both periods are released.
     """
     decided = {Scope(*(r[name] for name in FIGURE)): r for r in decisions.to_pylist()}
     figures = [_figure(s, inputs.figures.get(s), row) for s, row in decided.items()]
@@ -52,7 +53,7 @@ def report_data(
         end=inputs.end,
         figures=tuple(f for f in figures if f.policy in inputs.programme.policy_ids()),
         methods=tuple(_methods(inputs, decided)),
-        changes=tuple(changes),
+        changes=tuple(c for c in changes if _may_be_told(c, inputs, decided)),
         n_units=round(sum(inputs.frame.get((d, "n_units"), 0.0) for d in days)),
         n_sampled=len(inputs.samples),
         n_reviewed=0 if inputs.review_samples is None else len(inputs.review_samples),
@@ -89,6 +90,17 @@ def _figure(scope: Scope, row: Mapping[str, Any] | None, decision: Mapping[str, 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _may_be_told(
+    change: Change, inputs: GateInputs, decided: Mapping[Scope, Mapping[str, Any]]
+) -> bool:
+    """A difference tells of two rates, so both must have been released."""
+    key = (change.policy, change.estimand, change.domain_kind, change.domain_value)
+    both = [decided.get(Scope(*period, *key)) for period in (change.before, change.after)]
+    return change.estimand == str(inputs.programme.estimands[0]) and all(
+        d is not None and d["decision"] == "rate" for d in both
+    )
 
 
 def _methods(inputs: GateInputs, decided: Mapping[Scope, Mapping[str, Any]]) -> list[Figure]:

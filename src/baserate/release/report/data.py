@@ -14,6 +14,7 @@ from baserate.release.bundle import Provenance
 from baserate.release.figures import Decision, FigureText, figure_text
 from baserate.release.results import GateResult
 from baserate.terms.programme import Programme
+from baserate.terms.words import ALL
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,19 @@ class Change:
     lower: float
     upper: float
     level: float = 0.95
-    domain_kind: str = "all"
-    domain_value: str = "all"
+    domain_kind: str = ALL
+    domain_value: str = ALL
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.lower > 0 or self.upper < 0
+
+    @property
+    def clearness(self) -> float:
+        """The difference in half widths of its interval."""
+        width = self.upper - self.lower
+        return 2 * abs(self.difference) / width if width > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -219,11 +231,11 @@ class ReportData:
 
     def whole(self, estimand: str) -> Iterator[Figure]:
         """Figures of the whole population over the whole period, policies in order."""
-        yield from self._of(estimand, "all", lambda f: (f.start, f.end) == (self.start, self.end))
+        yield from self._of(estimand, ALL, lambda f: (f.start, f.end) == (self.start, self.end))
 
     def daily(self, estimand: str, policy: str) -> list[Figure]:
         """Figures of one policy for each single day, in order."""
-        found = self._of(estimand, "all", lambda f: f.policy == policy and f.start == f.end)
+        found = self._of(estimand, ALL, lambda f: f.policy == policy and f.start == f.end)
         return sorted(found, key=lambda f: f.start)
 
     def pivot(self, estimand: str, policy: str, pivot: str) -> list[Figure]:

@@ -12,6 +12,7 @@ from baserate.release.figures import (
     count,
     difference_text,
     level_text,
+    number,
     one_in,
     short_day,
     short_period,
@@ -19,10 +20,13 @@ from baserate.release.figures import (
 )
 from baserate.release.report.data import Change, Figure, ReportData
 from baserate.release.report.scale import Axis, Tick, clipped_axis, rate_axis, zero_axis
-from baserate.release.report.words import ESTIMANDS, TOO, title
+from baserate.release.report.words import ESTIMANDS, TOO, title, words
+from baserate.terms.words import ALL
 
 #: Height of a daily chart, in pixels.
 PANEL_HEIGHT = 132
+#: Changes by pivot that are drawn.
+MAX_CHANGES = 6
 #: Values of a pivot that are drawn; the others are in the bundle.
 MAX_VALUES = 12
 
@@ -107,18 +111,25 @@ class PivotGroup(NamedTuple):
 
 
 class ChangeView(NamedTuple):
-    """A change in words."""
+    """A change in words and on an axis with zero in the middle."""
 
     name: str
     where: str
     text: FigureText
-    level: str
     when: str
     verdict: str
     at: float
     start: float
     end: float
-    zero: float
+
+
+class Changes(NamedTuple):
+    """Changes of the whole population, and those of pivots that stand out."""
+
+    level: str
+    whole: tuple[ChangeView, ...]
+    cuts: tuple[ChangeView, ...]
+    told: str
 
 
 def summary(data: ReportData) -> str:
@@ -294,32 +305,54 @@ def pivots(data: ReportData) -> list[Pivots]:
     return made
 
 
-def changes(data: ReportData) -> list[ChangeView]:
-    """Changes between periods, those away from zero first."""
-    names = _names(data)
-    ordered = sorted(data.changes, key=lambda c: (c.lower <= 0 <= c.upper, -abs(c.difference)))
-    reach = max((max(abs(c.lower), abs(c.upper)) for c in ordered), default=1.0) or 1.0
-    axis = zero_axis([reach])
+def changes(data: ReportData) -> Changes | None:
+    """What changed: per policy, and the pivots whose change stands out most."""
+    if not data.changes:
+        return None
+    order = data.programme.policy_ids()
+    whole = sorted(
+        (c for c in data.changes if c.domain_kind == ALL),
+        key=lambda c: (not c.is_clear, order.index(c.policy)),
+    )
+    cuts = [c for c in data.changes if c.domain_kind != ALL]
+    clear = sorted((c for c in cuts if c.is_clear), key=lambda c: c.clearness, reverse=True)
+    return Changes(
+        level_text(data.level),
+        tuple(_change(data, c, whole) for c in whole),
+        tuple(_change(data, c, clear[:MAX_CHANGES]) for c in clear[:MAX_CHANGES]),
+        _told_of_cuts(len(cuts), len(clear), data.level),
+    )
+
+
+def _told_of_cuts(compared: int, clear: int, level: float) -> str:
+    """How many pivots moved, beside how many would by chance alone."""
+    if not compared:
+        return ""
+    shown = f", the clearest {MAX_CHANGES} shown" if clear > MAX_CHANGES else ""
+    return (
+        f"By pivot, {clear} of {things(compared, 'difference')} leave out zero{shown}; by chance "
+        f"alone about {number(compared * (1 - level), 1)} would."
+    )
+
+
+def _change(data: ReportData, change: Change, beside: Sequence[Change]) -> ChangeView:
+    axis = zero_axis([max(abs(c.lower), abs(c.upper)) for c in beside])
 
     def place(value: float) -> float:
-        side = axis.place(abs(value)) / 2
-        return round(50 + (side if value > 0 else -side), 2)
+        half = axis.place(abs(value)) / 2
+        return round(50 + half if value > 0 else 50 - half, 2)
 
-    return [
-        ChangeView(
-            name=names.get(c.policy, c.policy),
-            where="" if c.domain_kind == "all" else f"{title(c.domain_kind)} {c.domain_value}",
-            text=difference_text(c.difference, c.lower, c.upper),
-            level=level_text(c.level),
-            when=f"{short_period(*c.after)} against {short_period(*c.before)}",
-            verdict=_verdict(c),
-            at=place(c.difference),
-            start=place(c.lower),
-            end=place(c.upper),
-            zero=50.0,
-        )
-        for c in ordered
-    ]
+    cut = change.domain_kind != ALL
+    return ChangeView(
+        name=_names(data)[change.policy],
+        where=f"{words(change.domain_kind)} {change.domain_value}" if cut else "",
+        text=difference_text(change.difference, change.lower, change.upper),
+        when=f"{short_period(*change.after)} against {short_period(*change.before)}",
+        verdict=_verdict(change),
+        at=place(change.difference),
+        start=place(change.lower),
+        end=place(change.upper),
+    )
 
 
 def _verdict(change: Change) -> str:
@@ -333,7 +366,7 @@ def _names(data: ReportData) -> dict[str, str]:
 
 
 def _listed(parts: Iterable[str]) -> str:
-    words = list(parts)
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    given = list(parts)
+    if len(given) < 2:
+        return "".join(given)
+    return f"{', '.join(given[:-1])} and {given[-1]}"
