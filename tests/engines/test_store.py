@@ -381,6 +381,14 @@ def test_a_moved_workspace_still_works(tmp_path, engine):
         assert store.verify("things", DAY).digest == digest
 
 
+def test_a_workspace_may_have_any_name(tmp_path, engine):
+    with Store(tmp_path / "it's #1 [odd] *?%20é", engine=engine) as store:
+        digest = commit(store, things(4)).digest
+        assert store.verify("things", DAY).digest == digest
+        assert store.scan("things", DAY).count().execute() == 4
+        assert (store.root / "baserate.db").is_file()
+
+
 def test_a_damaged_database_says_so(tmp_path, engine):
     (tmp_path / "baserate.db").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(EngineError) as caught:

@@ -84,12 +84,13 @@ class Database:
     """The operational database behind a URL, at the newest version.
 
     Args:
-        url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        url: ``sqlite:///path`` or ``postgresql://user:password@host/name``, or the path of an
+            SQLite file.
 
     Raises: EngineError if it cannot be reached, is no such database, or is newer than this code.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         self._url = _parsed(url)
         self.shown = self._url.render_as_string(hide_password=True)
         with self._explained():
@@ -158,9 +159,10 @@ class Database:
             raise _explain(error, self.shown) from error
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str | Path) -> URL:
     try:
-        parsed = make_url(url)
+        is_path = isinstance(url, Path)
+        parsed = URL.create("sqlite", database=str(url)) if is_path else make_url(str(url))
     except ArgumentError as error:
         raise EngineError(
             "this is not the address of a database",

@@ -23,6 +23,14 @@ from baserate.engines.parquet_files import broken_file, expand_paths
 from baserate.terms.errors import BaserateError, EngineError, TableError
 from baserate.terms.schemas import TableSchema
 
+_NO_FILES_FAULT = (
+    IbisError,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.OutOfMemoryException,
+    duckdb.OutOfRangeException,
+)
 _COLUMN_IN_ERROR = re.compile(r"source column (\w+)")
 
 
@@ -146,7 +154,8 @@ class DuckDBEngine:
     def _explain(self, error: Exception, what: str | None) -> BaserateError:
         text = str(error)
         named = [path for path in self._scanned if path in text]
-        if (broken := broken_file(named or self._scanned)) is not None:
+        suspects = named if named or isinstance(error, _NO_FILES_FAULT) else self._scanned
+        if (broken := broken_file(suspects)) is not None:
             return broken
         if "not valid UTF8" in text or "Invalid string encoding" in text:
             return TableError(
@@ -158,13 +167,13 @@ class DuckDBEngine:
             )
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
             return _does_not_fit(text, named[0] if named else what)
-        if isinstance(error, duckdb.OutOfMemoryException):
+        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in text:
             return EngineError(
-                "memory or disk for spilling ran out",
-                code="out_of_memory",
+                "memory or disk ran out",
+                code="out_of_space",
                 where=str(self.temp_directory),
                 got=_first_line(error),
-                hint="raise the memory limit or free space where temporary files go",
+                hint="raise the memory limit, or free space there and in the workspace",
             )
         if named:
             return EngineError(
@@ -213,7 +222,13 @@ def _first_line(error: Exception) -> str:
 
 def _without_values(error: Exception) -> str:
     """The error's kind, and its text where that speaks of the query and never of a row."""
-    speaks_of_the_query = (IbisError, duckdb.BinderException, duckdb.CatalogException)
+    speaks_of_the_query = (
+        IbisError,
+        duckdb.BinderException,
+        duckdb.CatalogException,
+        duckdb.IOException,
+        duckdb.ParserException,
+    )
     name = type(error).__name__
     return f"{name}: {_first_line(error)}" if isinstance(error, speaks_of_the_query) else name
 

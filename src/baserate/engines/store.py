@@ -74,7 +74,7 @@ class Store:
         self.root = Path(root).resolve()
         self._files = RunFiles(self.root)
         self._clock = clock
-        self._database = Database(database_url or f"sqlite:///{self.root / 'baserate.db'}")
+        self._database = Database(database_url or self.root / "baserate.db")
         self._files.belong_to(self._database.workspace_id(), self._database.shown)
         self._ledger = Ledger(self._database, self.root, clock)
         self._engine = engine

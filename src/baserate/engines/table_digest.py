@@ -6,7 +6,7 @@ depend on order and see how often a row occurs. The text is made with operations
 SQL engine computes alike:
 
 * a string is its length in code points, ``:``, itself, so that no separator can be mistaken;
-  a null string is ``~``;
+  a null string is ``~:``;
 * everything else ends with ``;``: integers as digits, ``true`` and ``false``, days and
   microseconds since 1970 (UTC), ``~`` for null;
 * a double is taken apart exactly by comparing and multiplying with powers of two and by floor,
@@ -105,7 +105,7 @@ def _text(column: Column) -> str:
     """SQL text of one column's part of the row text."""
     name = identifier(column.name)
     if column.type == "string":
-        return f"coalesce(length({name}) || ':' || {name}, '~')"
+        return f"coalesce(CAST(length({name}) AS VARCHAR), '~'), ':', coalesce({name}, '')"
     value = {
         "int64": f"CAST({name} AS VARCHAR)",
         "bool": f"CASE WHEN {name} THEN 'true' WHEN NOT {name} THEN 'false' END",
