@@ -42,6 +42,12 @@ def moments(draws: list[tuple[float, float, float]]) -> tuple[float, float, floa
     return mean, float(p @ (total - mean) ** 2 / p.sum()), float(p @ variance / p.sum())
 
 
+def assert_exact(draws: list[tuple[float, float, float]], truth: float) -> None:
+    mean, variance, mean_estimate = moments(draws)
+    assert mean == pytest.approx(truth, abs=1e-12)
+    assert mean_estimate == pytest.approx(variance, abs=1e-12)
+
+
 def one(estimate: LadderEstimate) -> tuple[float, float]:
     return float(estimate.total[0]), float(estimate.total_variance[0])
 
@@ -151,6 +157,69 @@ def test_stratified_simple_random_samples_are_exact() -> None:
     mean, variance, mean_estimate = moments(draws)
     assert mean == pytest.approx(y.sum(), abs=1e-12)
     assert mean_estimate == pytest.approx(variance, abs=1e-12)
+
+
+CLUSTER = np.array([0, 0, 1, 2, 2])
+
+
+def test_every_sample_of_clusters_averages_to_the_truth_and_to_the_variance() -> None:
+    """Poisson over sessions and simple random over sessions; every unit of a session is in."""
+    pi = np.array([0.4, 0.4, 0.7, 1.0, 1.0])
+    draws = []
+    for p, drawn in poisson_samples(np.array([0.4, 0.7, 1.0])):
+        rows = np.flatnonzero(drawn[CLUSTER])
+        phase = Phase(pi[rows], cluster=CLUSTER[rows])
+        draws.append((p, *one(ladder_estimate([TRUTH[rows]], [phase], denominator_total=N))))
+    assert_exact(draws, TRUTH.sum())
+    draws = []
+    for p, drawn in simple_samples(3, 2):
+        rows = np.flatnonzero(drawn[CLUSTER])
+        phase = Phase(np.full(rows.size, 2 / 3), fixed_size=True, cluster=CLUSTER[rows])
+        draws.append((p, *one(ladder_estimate([TRUTH[rows]], [phase], denominator_total=N))))
+    assert_exact(draws, TRUTH.sum())
+
+
+@pytest.mark.parametrize("first", ["poisson", "simple"])
+def test_gold_drawn_within_clusters_is_exact_too(first: str) -> None:
+    """Sessions first, then units within them for the second rung, by Poisson draws."""
+    pi2 = np.array([0.6, 0.35, 0.8, 0.5, 1.0])
+    pi1 = np.array([0.4, 0.7, 1.0]) if first == "poisson" else np.full(3, 2 / 3)
+    draws = []
+    for p1, drawn in poisson_samples(pi1) if first == "poisson" else simple_samples(3, 2):
+        rows = np.flatnonzero(drawn[CLUSTER])
+        for p2, mask2 in poisson_samples(pi2[rows]):
+            clusters = Phase(
+                pi1[CLUSTER[rows]], fixed_size=first == "simple", cluster=CLUSTER[rows]
+            )
+            if not mask2.any():  # refused by the ladder: what is left is the judge alone
+                alone = ladder_estimate([JUDGE[rows]], [clusters], denominator_total=N)
+                draws.append((p1 * p2, *one(alone)))
+                continue
+            estimate = ladder_estimate(
+                [JUDGE[rows], np.where(mask2, TRUTH[rows], np.nan)],
+                [clusters, Phase(pi2[rows], mask2)],
+                denominator_total=N,
+            )
+            draws.append((p1 * p2, *one(estimate)))
+    assert_exact(draws, TRUTH.sum())
+
+
+def test_treating_clustered_units_as_independent_is_caught() -> None:
+    """Spoiled twin: without the cluster the variance comes out too low."""
+    draws = []
+    for p, drawn in simple_samples(3, 2):
+        rows = np.flatnonzero(drawn[CLUSTER])
+        phase = Phase(np.full(rows.size, 2 / 3))
+        y = np.array([3.0, 3.0, 0.0, 1.0, 1.0])[rows]
+        draws.append((p, *one(ladder_estimate([y], [phase], denominator_total=N))))
+    _, variance, mean_estimate = moments(draws)
+    assert mean_estimate < 0.8 * variance
+
+
+def test_units_of_a_cluster_share_their_probability() -> None:
+    with pytest.raises(DesignError) as caught:
+        ladder_estimate([[1.0, 0.0]], [Phase([0.5, 0.4], cluster=[7, 7])], denominator_total=1.0)
+    assert caught.value.code == "cluster_prob"
 
 
 def test_a_variance_that_forgets_phase_two_is_caught() -> None:

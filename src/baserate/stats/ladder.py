@@ -26,6 +26,7 @@ from baserate.stats.phases import (
     Phase,
     TopSample,
     chain_probabilities,
+    cluster_deviations,
     lone_strata,
     phase_deviations,
     selected_masks,
@@ -61,8 +62,8 @@ class LadderEstimate:
         coefficients: lambda_0 ... lambda_{K-1} of each column (mean over folds if tuned),
             shape (K, D).
         rows: Positions in s1 of the units that reached the last phase, shape (m,).
-        deviations: Per phase, vectors of shape (m, D) whose products sum to the covariances of
-            the *totals*; what changes and decompositions are computed from.
+        deviations: Per phase, vectors of shape (m, D), or (C, D) for C clusters, whose products
+            sum to the covariances of the *totals*.
         phase_sizes: Units in each phase's sample.
         n_positive: Units of the last phase with a top verdict above zero, shape (D,).
         lone_strata: Per phase, strata with one unit, whose variance is overstated.
@@ -204,13 +205,24 @@ def ladder_estimate(
         total += weighted_sum(scaled[k + 1] - scaled[k], chains[k], masks[k])
     t_x = denominator_totals(denominator, denominator_total, x, chains, masks, cells)
 
+    over_x = np.zeros((n, 1)) if x is None else (total / t_x) * x
     deviations = []
     for k in range(len(phases)):
-        residual = top - scaled[k][sample.rows]
-        if x is not None and (k == 0 or denominator == "last_phase"):
-            residual = residual - (total / t_x) * x[sample.rows]
-        residual = np.broadcast_to(residual, (sample.rows.size, cells))
-        deviations.append(phase_deviations(residual, sample, k))
+        x_from = _x_phase(denominator, k, len(phases))
+        if sample.clusters[k] is None:
+            residual = top - scaled[k][sample.rows]
+            if x_from is not None:
+                residual = residual - over_x[sample.rows]
+            residual = np.broadcast_to(residual, (sample.rows.size, cells))
+            deviations.append(phase_deviations(residual, sample, k))
+        else:
+            added = sum(
+                ((scaled[j + 1] - scaled[j]) * (masks[j] / chains[j])[:, None])
+                for j in range(k, len(phases))
+            )
+            if x_from is not None:
+                added = added - over_x * (masks[x_from] / chains[x_from])[:, None]
+            deviations.append(cluster_deviations(np.broadcast_to(added, (n, cells)), sample, k))
     by_phase = np.stack([(z**2).sum(axis=0) for z in deviations]) / t_x**2
     return LadderEstimate(
         total=total,
@@ -225,6 +237,13 @@ def ladder_estimate(
         n_positive=np.broadcast_to((top > 0.0).sum(axis=0), (cells,)).astype(np.int64),
         lone_strata=lone_strata(sample),
     )
+
+
+def _x_phase(kind: DenominatorKind, phase: int, n_phases: int) -> int | None:
+    """Which phase's expansion of R x the residual of ``phase`` carries; None: it has none."""
+    if kind == "last_phase":
+        return n_phases - 1
+    return 0 if kind == "first_phase" and phase == 0 else None
 
 
 def _ratio(y: Array, x: Array, chains: Sequence[Array], masks: Sequence[BoolArray]) -> Array:
@@ -276,18 +295,10 @@ def _tuned(
         slopes = []
         for number in range(int(fold.max()) + 1):
             others = np.flatnonzero(sample_fold != number)
-            part = _subset(sample, others)
+            part = sample.kept(others)
             z_target = phase_deviations(target[others], part, phase)
             z_below = phase_deviations(below[others], part, phase)
             slope = safe_ratio((z_target * z_below).sum(axis=0), (z_below**2).sum(axis=0))
             slopes.append(np.clip(slope, *limits))
         tuned.append(np.stack(slopes))
     return tuned
-
-
-def _subset(sample: TopSample, keep: IntArray) -> TopSample:
-    strata = tuple(
-        None if codes is None else np.unique(codes[keep], return_inverse=True)[1].astype(np.int64)
-        for codes in sample.strata
-    )
-    return TopSample(sample.rows[keep], sample.conditional_prob[:, keep], strata)

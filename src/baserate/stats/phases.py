@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from baserate.stats.arrays import Array, BoolArray, IntArray, probabilities
 from baserate.terms.errors import DesignError
+
+AnyArray: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,27 @@ class Phase:
             simple random, Pareto, sequential Poisson, Sampford, conditional Poisson. False for
             Poisson and Bernoulli draws, whose units enter independently.
         stratum: Stratum of each unit in this phase, shape (n,). Only a fixed-size phase reads it.
+        cluster: Cluster (session, user) of each unit, shape (n,), if this phase drew clusters
+            whole: their units share probability and stratum, and the variance is the clusters'.
     """
 
     inclusion_prob: ArrayLike
     selected: ArrayLike | None = None
     fixed_size: bool = False
     stratum: ArrayLike | None = None
+    cluster: ArrayLike | None = None
+
+
+class Clusters(NamedTuple):
+    """Clusters that one phase drew, C of them, with or without a unit in the last phase.
+
+    ``codes`` gives the cluster of each unit of s1, shape (n,), -1 where the phase did not select
+    it; ``prob`` and ``strata`` (None for independent draws) are the clusters', shape (C,).
+    """
+
+    codes: IntArray
+    prob: Array
+    strata: IntArray | None
 
 
 class TopSample(NamedTuple):
@@ -38,12 +55,22 @@ class TopSample(NamedTuple):
 
     ``rows`` are positions in s1, shape (m,); ``conditional_prob`` has shape (K, m): row k is the
     probability of phase k given the phases before; ``strata`` holds, per phase, codes 0..H-1 of
-    shape (m,) or None for a phase of independent draws.
+    shape (m,) or None for a phase of independent draws; ``clusters`` those of phases that drew
+    clusters; ``size`` is the number of units in s1.
     """
 
     rows: IntArray
     conditional_prob: Array
     strata: tuple[IntArray | None, ...]
+    clusters: tuple[Clusters | None, ...]
+    size: int
+
+    def kept(self, keep: IntArray) -> TopSample:
+        """The same sample with some of its top units only, given by their positions."""
+        strata = tuple(None if codes is None else _codes(codes[keep]) for codes in self.strata)
+        return TopSample(
+            self.rows[keep], self.conditional_prob[:, keep], strata, self.clusters, self.size
+        )
 
 
 def selected_masks(phases: Sequence[Phase], n: int) -> list[BoolArray]:
@@ -104,26 +131,53 @@ def chain_probabilities(phases: Sequence[Phase], masks: Sequence[BoolArray]) -> 
 
 
 def top_sample(phases: Sequence[Phase], masks: Sequence[BoolArray]) -> TopSample:
-    """The last phase's units with the probabilities and strata of every phase."""
+    """The last phase's units with the probabilities, strata and clusters of every phase.
+
+    Raises: DesignError if strata or clusters do not fit the sample, or a cluster's units differ
+        in probability.
+    """
     rows = np.flatnonzero(masks[-1])
     prob = np.stack([np.asarray(p.inclusion_prob, dtype=np.float64)[rows] for p in phases])
     strata: list[IntArray | None] = []
-    for number, phase in enumerate(phases, start=1):
-        if not phase.fixed_size:
-            strata.append(None)
-        elif phase.stratum is None:
-            strata.append(np.zeros(rows.size, dtype=np.int64))
-        else:
-            stratum = np.asarray(phase.stratum)
-            if stratum.shape != masks[0].shape:
-                raise DesignError(
-                    f"phase {number}: stratum does not match the sample",
-                    code="shape",
-                    expected=f"shape {masks[0].shape}",
-                    got=f"shape {stratum.shape}",
-                )
-            strata.append(np.unique(stratum[rows], return_inverse=True)[1].astype(np.int64))
-    return TopSample(rows, prob, tuple(strata))
+    clusters: list[Clusters | None] = []
+    for number, (phase, mask) in enumerate(zip(phases, masks, strict=True), start=1):
+        stratum = _labels(f"phase {number}: stratum", phase.stratum, mask.size)
+        strata.append(_codes(stratum[rows]) if phase.fixed_size else None)
+        clusters.append(None if phase.cluster is None else _clusters(number, phase, stratum, mask))
+    return TopSample(rows, prob, tuple(strata), tuple(clusters), masks[0].size)
+
+
+def _clusters(number: int, phase: Phase, stratum: AnyArray, mask: BoolArray) -> Clusters:
+    labels = _labels(f"phase {number}: cluster", phase.cluster, mask.size)
+    prob = np.asarray(phase.inclusion_prob, dtype=np.float64)[mask]
+    _, first, codes = np.unique(labels[mask], return_index=True, return_inverse=True)
+    if (prob != prob[first][codes]).any():
+        raise DesignError(
+            f"phase {number}: units of one cluster differ in inclusion probability",
+            code="cluster_prob",
+            hint="clusters are drawn whole: give every unit its cluster's probability",
+        )
+    strata = _codes(stratum[mask][first]) if phase.fixed_size else None
+    everywhere = np.full(mask.size, -1, dtype=np.int64)
+    everywhere[mask] = codes
+    return Clusters(everywhere, prob[first], strata)
+
+
+def _labels(name: str, values: ArrayLike | None, n: int) -> AnyArray:
+    given = np.zeros(n, dtype=np.int64) if values is None else np.asarray(values)
+    if given.shape != (n,):
+        raise DesignError(
+            f"{name} does not match the sample",
+            code="shape",
+            expected=f"shape ({n},)",
+            got=f"shape {given.shape}",
+        )
+    return given
+
+
+def _codes(labels: AnyArray) -> IntArray:
+    """Labels as codes 0..H-1."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 class StratumSums(NamedTuple):
@@ -162,19 +216,58 @@ def phase_deviations(residual: Array, sample: TopSample, phase: int) -> Array:
     with certainty have c = 0 and count nowhere. A stratum with a single other unit has no spread
     to measure: it is taken as an independent draw (A = 0, f = 1), which overstates.
 
+    Phases after one that drew clusters count pi times, as the spread of the clusters' estimated
+    totals (:func:`cluster_deviations`) already holds the rest: the two-stage variance.
+
     Args:
         residual: e of the top sample's units, shape (m, D).
         sample: The top sample.
         phase: Which phase, from 0.
     Assumes: fixed-size phases have (near-)maximal entropy.
     References: Deville (1999), Variance estimation for complex statistics, sec. 5; Särndal,
-        Swensson & Wretman (1992), ch. 9.
+        Swensson & Wretman (1992), ch. 9 and sec. 4.3.
     """
     prob = sample.conditional_prob
-    scaled = residual / prob[: phase + 1].prod(axis=0)[:, None]
+    scale = np.sqrt(_cluster_share(sample, phase)[sample.rows]) / prob[: phase + 1].prod(axis=0)
     share = (1.0 - prob[phase]) / prob[phase + 1 :].prod(axis=0)
-    codes = sample.strata[phase]
-    if codes is None:
+    return _centred(residual * scale[:, None], share, sample.strata[phase])
+
+
+def cluster_deviations(contribution: Array, sample: TopSample, phase: int) -> Array:
+    r"""As :func:`phase_deviations` for a phase that drew clusters, shape (C, D).
+
+    Clusters stand for units: r is the cluster's estimated total of e_k, c = 1 - pi_k.
+
+    Args:
+        contribution: What each unit of s1 adds to the estimate from this phase on, expanded by
+            pi_1...pi_j of the phase j that measured it, shape (n, D): its sum over a cluster
+            estimates the cluster's total of e_k, and later phases are its only noise.
+        sample: The top sample.
+        phase: Which phase, from 0.
+    References: Särndal, Swensson & Wretman (1992), sec. 4.3 and 9.8.
+    """
+    drawn = sample.clusters[phase]
+    if drawn is None:
+        raise DesignError(f"phase {phase + 1} drew no clusters", code="no_clusters")
+    inside = np.flatnonzero(drawn.codes >= 0)
+    scale = np.sqrt(_cluster_share(sample, phase)[inside])
+    totals = np.zeros((drawn.prob.size, contribution.shape[1]))
+    np.add.at(totals, drawn.codes[inside], contribution[inside] * scale[:, None])
+    return _centred(totals, 1.0 - drawn.prob, drawn.strata)
+
+
+def _cluster_share(sample: TopSample, phase: int) -> Array:
+    """Product of the cluster probabilities of the phases before, for each unit of s1."""
+    share = np.ones(sample.size)
+    for drawn in sample.clusters[:phase]:
+        if drawn is not None:
+            share = share * np.where(drawn.codes >= 0, drawn.prob[drawn.codes], 1.0)
+    return share
+
+
+def _centred(scaled: Array, share: Array, codes: IntArray | None) -> Array:
+    """sqrt(f c) (r - A) within strata; independent draws if there are no strata."""
+    if codes is None or codes.size == 0:
         return np.asarray(np.sqrt(share)[:, None] * scaled)
     plan = stratum_sums(codes)
     total = plan.of(share)
@@ -190,12 +283,13 @@ def phase_deviations(residual: Array, sample: TopSample, phase: int) -> Array:
 
 
 def lone_strata(sample: TopSample) -> tuple[int, ...]:
-    """How many strata of each fixed-size phase have a single unit that was not a take-all."""
+    """How many strata of each fixed-size phase have a single unit (or cluster) not a take-all."""
     counts = []
-    for phase, codes in enumerate(sample.strata):
+    for phase, drawn in enumerate(sample.clusters):
+        codes = sample.strata[phase] if drawn is None else drawn.strata
+        prob = sample.conditional_prob[phase] if drawn is None else drawn.prob
         if codes is None:
             counts.append(0)
             continue
-        open_units = (sample.conditional_prob[phase] < 1.0).astype(np.float64)
-        counts.append(int((stratum_sums(codes).of(open_units) == 1.0).sum()))
+        counts.append(int((stratum_sums(codes).of((prob < 1.0).astype(np.float64)) == 1.0).sum()))
     return tuple(counts)
