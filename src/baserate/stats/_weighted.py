@@ -1,4 +1,4 @@
-"""Design weights, clusters and binomial limits, shared by agreement and labeler quality."""
+"""Design weights, clusters and weighted proportions, shared by agreement and labelers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats as distributions
+from scipy import special
 
 from baserate.stats.arrays import Array, finite
+from baserate.stats.intervals import clopper_pearson_interval
 from baserate.terms.errors import DesignError
 
 
@@ -101,7 +102,7 @@ def linearised_variance(influence: Array, cluster: ArrayLike | None = None) -> t
     groups = influence
     if cluster is not None:
         _, code = np.unique(np.asarray(cluster), return_inverse=True)
-        groups = np.bincount(code, weights=influence)
+        groups = np.bincount(code, weights=influence).astype(np.float64)
     n_groups = groups.size
     if n_groups < 2:
         raise DesignError(
@@ -111,22 +112,6 @@ def linearised_variance(influence: Array, cluster: ArrayLike | None = None) -> t
         )
     spread = groups - groups.mean()
     return float(n_groups / (n_groups - 1) * (spread @ spread)), n_groups - 1
-
-
-def clopper_pearson(successes: float, n: float, tail: float) -> tuple[float, float]:
-    """Lower and upper binomial limits that each leave `tail` outside.
-
-    Args:
-        successes: Count of successes, real-valued when n is an effective size, in [0, n].
-        n: Sample size, positive.
-        tail: Probability left outside on each side, e.g. 0.025.
-    Bias: conservative: covers at least 1 - 2 tail at every true proportion.
-    References: Clopper & Pearson (1934).
-    """
-    beta = distributions.beta
-    low = 0.0 if successes <= 0.0 else float(beta.ppf(tail, successes, n - successes + 1.0))
-    high = 1.0 if successes >= n else float(beta.ppf(1.0 - tail, successes + 1.0, n - successes))
-    return low, high
 
 
 def weighted_proportion(
@@ -157,7 +142,7 @@ def weighted_proportion(
     y = np.asarray(success, dtype=bool).astype(np.float64)
     if y.ndim != 1 or y.size == 0:
         raise DesignError("a proportion needs at least one unit", got=f"shape {y.shape}")
-    tail = (1.0 - confidence_level(level)) / 2.0
+    confidence_level(level)
     share = unit_weights(y.size, design_weight) / y.size
     unit_clusters(y.size, cluster)
     p = float(np.clip(share @ y, 0.0, 1.0))
@@ -166,9 +151,9 @@ def weighted_proportion(
     else:
         variance, df = linearised_variance(share * (y - p), cluster)
         std_error = float(np.sqrt(variance))
-        n_effective = _korn_graubard_size(p, variance, df, y.size, tail)
-    low, high = clopper_pearson(p * n_effective, n_effective, tail)
-    return Proportion(p, std_error, low, high, level, y.size, n_effective)
+        n_effective = _korn_graubard_size(p, variance, df, y.size, level)
+    limits = clopper_pearson_interval(p, n_effective, level=level)
+    return Proportion(p, std_error, limits.lower, limits.upper, level, y.size, n_effective)
 
 
 def _largest_share(share: Array, cluster: ArrayLike | None) -> float:
@@ -178,10 +163,10 @@ def _largest_share(share: Array, cluster: ArrayLike | None) -> float:
     return float(np.bincount(code, weights=share).max())
 
 
-def _korn_graubard_size(p: float, variance: float, df: int, n: int, tail: float) -> float:
+def _korn_graubard_size(p: float, variance: float, df: int, n: int, level: float) -> float:
     # df / (df + 1) undoes the m/(m-1) of the variance, so that equal weights give n exactly.
     size = p * (1.0 - p) / (variance * df / (df + 1.0)) if variance > 0.0 else float(n)
     if df < n - 1:
-        student = distributions.t
-        size *= float(student.ppf(1.0 - tail, n - 1) / student.ppf(1.0 - tail, df)) ** 2
+        tail = (1.0 + level) / 2.0
+        size *= float(special.stdtrit(n - 1.0, tail) / special.stdtrit(float(df), tail)) ** 2
     return min(size, float(n))

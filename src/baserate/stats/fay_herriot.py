@@ -170,14 +170,15 @@ def _maximise_likelihood(y: Array, psi: Array, x: Array, *, restricted: bool) ->
         value = float(np.sum(np.log(total) + residual**2 / total))
         return value - float(np.linalg.slogdet(cov)[1]) if restricted else value
 
-    grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e2, 161) * _widest(y, psi, x)])
+    grid = np.concatenate([[0.0], np.geomspace(1e-5, 1e2, 36) * _widest(y, psi, x)])
     best = int(np.argmin([deviance(s) for s in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     found = optimize.minimize_scalar(
         deviance, bounds=(low, high), method="bounded", options={"xatol": 1e-12 * high}
     )
     best_inside = float(found.x)
-    return 0.0 if deviance(0.0) <= deviance(best_inside) else best_inside
+    at_zero = deviance(0.0)
+    return 0.0 if at_zero <= deviance(best_inside) + 1e-12 * abs(at_zero) else best_inside
 
 
 def _moment(y: Array, psi: Array, x: Array) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from baserate.stats._weighted import (
     Proportion,
-    clopper_pearson,
     confidence_level,
     unit_clusters,
     unit_weights,
@@ -18,6 +18,7 @@ from baserate.stats._weighted import (
 from baserate.stats.agreement import Agreement, informedness
 from baserate.stats.arrays import Array, finite
 from baserate.stats.dawid_skene import DawidSkene, dawid_skene
+from baserate.stats.intervals import clopper_pearson_interval
 from baserate.stats.shrinkage import ShrunkenRates, shrink_rates
 from baserate.terms.errors import DesignError
 
@@ -191,10 +192,11 @@ def gold_items_needed(claim: float, *, errors: int = 0, level: float = 0.95, sid
             expected="0 < claim < 1, errors >= 0, sides 1 or 2",
             got=f"claim={claim}, errors={errors}, sides={sides}",
         )
-    tail = (1.0 - level) / sides
+    side: Literal["lower", "two-sided"] = "lower" if sides == 1 else "two-sided"
 
     def shown(n: int) -> bool:
-        return clopper_pearson(n - errors, n, tail)[0] >= claim
+        right = (n - errors) / n
+        return clopper_pearson_interval(right, n, level=level, side=side).lower >= claim
 
     high = errors + 1
     while not shown(high):

@@ -83,21 +83,25 @@ def shrink_rates(successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95
 
 def _hyper_posterior(y: Array, n: Array) -> tuple[Array, Array, Array]:
     """Grid points (mean, size) that carry the posterior, and their masses."""
-    logit, root = np.linspace(-12.0, 12.0, 97), (np.arange(24) + 0.5) / 24.0
-    for points in (31, 15, 15):  # look at everything, then closer and closer to the mass
+    logit, root = _midpoints(-12.0, 12.0, 40), _midpoints(0.0, 1.0, 24)
+    for _ in range(3):  # look at everything, then closer and closer to where the mass is
         mu_logit, s = (grid.ravel() for grid in np.meshgrid(logit, root))
         mass = _hyper_mass(mu_logit, s, y, n)
-        seen = mass > 1e-4 * mass.max()
-        logit = _refined(mu_logit[seen], logit[1] - logit[0], -12.0, 12.0, points)
-        root = _refined(s[seen], root[1] - root[0], 1e-3, 1.0, points - 4)
+        seen = mass > 1e-5 * mass.max()
+        logit = _refined(mu_logit[seen], logit[1] - logit[0], -12.0, 12.0)
+        root = _refined(s[seen], root[1] - root[0], 0.0, 1.0)
     keep = mass > 1e-4 * mass.max()
     mean, size = special.expit(mu_logit[keep]), s[keep] ** -2.0
     return mean, size, mass[keep] / mass[keep].sum()
 
 
-def _refined(held: Array, step: float, least: float, most: float, points: int) -> Array:
-    low, high = max(least, float(held.min()) - step), min(most, float(held.max()) + step)
-    return np.linspace(low, high, points)
+def _midpoints(low: float, high: float, cells: int) -> Array:
+    return low + (high - low) * (np.arange(cells) + 0.5) / cells
+
+
+def _refined(held: Array, step: float, least: float, most: float) -> Array:
+    low, high = max(least, float(held.min()) - step / 2), min(most, float(held.max()) + step / 2)
+    return _midpoints(low, high, 18)
 
 
 def _hyper_mass(mu_logit: Array, s: Array, y: Array, n: Array) -> Array:

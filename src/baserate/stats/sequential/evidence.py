@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy import special
 
 from baserate.stats.arrays import Array
 from baserate.stats.sequential._looks import error_probability
@@ -79,7 +78,7 @@ def evidence_against_band(
         raise DesignError("a band needs 0 <= low <= high", got=f"[{low}, {high}]")
     against = np.where(bets.on_more, high, low)
     parts = _restarted(grown - bets.theta * against, horizon)
-    return spent_evidence(special.logsumexp(parts + np.log(bets.share), axis=-1), detector, horizon)
+    return spent_evidence(_log_mixture(parts, bets.share), detector, horizon)
 
 
 def evidence_against_constancy(
@@ -88,52 +87,84 @@ def evidence_against_constancy(
     detector: Detector = "e-process",
     horizon: int = 365,
     margin: float = 0.0,
-    grid_size: int = 96,
+    grid_size: int = 64,
 ) -> Array:
     r"""Log-evidence, look by look, that no constant rate explains all days: no reference needed.
 
-    $$ \inf_{m \ge 0} S_t(m), \qquad S_t(m) = \sum_k c_k S_{tk}(m) $$
+    $$ \inf_{m \ge 0} W_t(m), \qquad
+       W_t(m) = \sum_k p_{t-1,k}\, W_{t-1}(m)\, e^{A_{tk} - \theta_k m}, \quad
+       p_{tk} = (1 - a)\, \tilde p_{tk} + a\, c_k, \quad a = 1/H $$
 
-    Whatever the true constant is, the infimum is below its evidence, so the false-alarm bound of
-    that one holds. log S_t(m) is convex in m: secants on a grid bound the infimum from below
-    over all m, between grid points and beyond.
+    The e-process lets its capital change bets (p̃ is each bet's share after the day): before a
+    rise it earns on "less than m", after it on "more than m", and both count. "shiryaev-roberts"
+    takes the infimum of the sum in `evidence_against_band`, which forgets the days before.
+
+    Whatever the true constant is, the infimum lies below its evidence, so its false-alarm bound
+    holds. log W_t(m) is convex in m (a sum over paths of bets, each exponential in m): secants on
+    a grid bound the infimum from below over all m, between grid points and beyond.
 
     Args:
         capital: From `daily_capital`, T at most the horizon, betting both ways (else some m is
             never refuted); leading axes are watched side by side.
-        detector: "e-process" or "shiryaev-roberts".
+        detector: "e-process" (the stronger) or "shiryaev-roberts".
         horizon: H, the looks within which false alarms are controlled.
         margin: Relative wobble that counts as constant: days within m (1 ± margin).
         grid_size: Candidate rates; more make the bound tighter, none invalidates it.
     Assumes: as `daily_capital`; a common rate (within the margin) until the change.
     Bias: slower than a known reference, by what it takes to learn the rate.
     Raises: DesignError for a wrong shape, one-sided bets, or more days than the horizon.
-    References: Ramdas et al. (2022), "Testing exchangeability", for infima of e-processes over a
-        composite null. The convex bound is ours.
+    References: Herbster & Warmuth (1998) for sharing between experts; Ramdas et al. (2022),
+        "Testing exchangeability", for infima over a composite null. The convex bound is ours.
     """
-    grown, bets = capital.log_growth, capital.bets
-    if not (bets.on_more.any() and (~bets.on_more).any()):
+    if not (capital.bets.on_more.any() and (~capital.bets.on_more).any()):
         raise DesignError("evidence against constancy needs bets on more and on less")
     if not 0.0 <= margin < 1.0:
         raise DesignError("margin must lie in [0, 1)", got=str(margin))
+    _within(capital.n_days, horizon)
+    alarm_threshold(detector, 0.5, horizon)
     rates = _candidate_rates(capital, grid_size)
-    tilt = np.where(bets.on_more, 1.0 + margin, 1.0 - margin) * bets.theta
-    state = np.full((*rates.shape, bets.theta.size), -np.inf)
-    evidence = np.empty(grown.shape[:-1])
-    _within(grown.shape[-2], horizon)
-    for t in range(grown.shape[-2]):
-        growth = grown[..., t, None, :] - tilt * rates[..., None]
-        state = np.logaddexp(0.0, state) + growth
-        summed = special.logsumexp(state + np.log(bets.share), axis=-1)
-        evidence[..., t] = _convex_infimum(rates, summed)
-    return spent_evidence(evidence, detector, horizon)
+    tilt = np.where(capital.bets.on_more, 1.0 + margin, 1.0 - margin) * capital.bets.theta
+    charge = tilt * rates[..., None]
+    if detector == "e-process":
+        return _tracked_infimum(capital, rates, charge, 1.0 / horizon)
+    return _restarted_infimum(capital, rates, charge)
+
+
+def _tracked_infimum(capital: DailyCapital, rates: Array, charge: Array, switch: float) -> Array:
+    """inf_m of the log-capital that may change bets every day, shape (..., T)."""
+    share = capital.bets.share
+    held = np.broadcast_to(share, charge.shape)
+    log_total = np.zeros(rates.shape)
+    evidence = np.empty(capital.rate.shape)
+    for t in range(capital.n_days):
+        growth = capital.log_growth[..., t, None, :] - charge
+        peak = growth.max(axis=-1)
+        held = held * np.exp(growth - peak[..., None])
+        gained = held.sum(axis=-1)
+        log_total = log_total + np.log(gained) + peak
+        evidence[..., t] = _convex_infimum(rates, log_total)
+        held = held * ((1.0 - switch) / gained)[..., None] + switch * share
+    return evidence
+
+
+def _restarted_infimum(capital: DailyCapital, rates: Array, charge: Array) -> Array:
+    """inf_m of log S_t(m), S as in `evidence_against_band`, shape (..., T)."""
+    state = np.full(charge.shape, -np.inf)
+    evidence = np.empty(capital.rate.shape)
+    for t in range(capital.n_days):
+        state = _log_one_plus(state)
+        state += capital.log_growth[..., t, None, :]
+        state -= charge
+        evidence[..., t] = _convex_infimum(rates, _log_mixture(state, capital.bets.share))
+    return evidence
 
 
 def _candidate_rates(capital: DailyCapital, grid_size: int) -> Array:
     """Rates around the mean of all days, shape (..., G), the first 0; any grid is valid."""
     least = 0.02 / np.abs(capital.bets.theta).max() / capital.n_days
     scale = np.maximum(capital.rate.mean(axis=-1), least)
-    factors = np.concatenate([[0.0], np.geomspace(0.05, 20.0, grid_size)])
+    near = np.geomspace(0.4, 2.5, grid_size)  # the hardest constants lie between old and new rate
+    factors = np.concatenate([[0.0, 0.02, 0.1, 0.25], near, [4.0, 8.0, 20.0]])
     return np.asarray(scale[..., None] * factors, dtype=np.float64)
 
 
@@ -143,9 +174,20 @@ def _restarted(growth: Array, horizon: int) -> Array:
     state = np.full((*growth.shape[:-2], growth.shape[-1]), -np.inf)
     path = np.empty_like(growth)
     for t in range(growth.shape[-2]):
-        state = np.logaddexp(0.0, state) + growth[..., t, :]
+        state = _log_one_plus(state) + growth[..., t, :]
         path[..., t, :] = state
     return path
+
+
+def _log_one_plus(log_value: Array) -> Array:
+    """log(1 + e^x), exact to rounding and much faster than logaddexp on large arrays."""
+    return np.where(log_value > 40.0, log_value, np.log(1.0 + np.exp(np.minimum(log_value, 40.0))))
+
+
+def _log_mixture(log_value: Array, share: Array) -> Array:
+    """log Σ_k share_k e^{x_k} over the last axis."""
+    peak = log_value.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(log_value - peak) @ share) + peak[..., 0], dtype=np.float64)
 
 
 def _within(days: int, horizon: int) -> None:

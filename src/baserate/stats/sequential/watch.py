@@ -84,14 +84,15 @@ def watch_rate(
 ) -> Watch:
     """Alarm when a rate leaves its band, or (without a band) when it does not stay constant.
 
-    Recompute it daily from all days since the horizon began: a re-run gives the same alarm.
+    Recompute it daily from all days since the horizon began; no state is kept, so a re-run on the
+    same days says the same.
 
     Args:
         capital: From `daily_capital`, its bets fixed before day 0.
         band: Rates that count as no change; None watches for any departure from constancy.
         alpha: P(alarm within the horizon | no change) at most.
         horizon: Number of daily looks that alpha covers; then start anew.
-        detector: "e-process" (a little earlier) or "shiryaev-roberts".
+        detector: "e-process" (stronger without a band) or "shiryaev-roberts".
         margin: Relative wobble that counts as constant, when there is no band.
     Assumes: as `daily_capital` and `evidence_against_band` or `evidence_against_constancy`.
     Bias: the onset day is a best guess, late by chance as often as early.
