@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from baserate.engines.database import Database
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.run_files import RunFiles
 from baserate.engines.store import Store
@@ -83,3 +84,12 @@ def race(root: Path, url: str | None, number: int, times: int, said: Connection)
             except EngineError as error:
                 assert error.code == "busy", error  # noqa: PT017
         said.send(won)
+
+
+def open_database(url: str, said: Connection) -> None:
+    """Open a database, making it if need be, and tell its identity."""
+    said.send("ready")
+    said.recv()
+    database = Database(url)
+    said.send(database.workspace_id())
+    database.close()
