@@ -28,6 +28,7 @@ def open_stages(root: Path, engine: str, force: bool) -> Iterator[Stages]:
             got=engine,
         )
     with open_workspace(root.resolve()) as workspace:
+        workspace.store.sweep()
         yield Stages(workspace, force=force)
 
 

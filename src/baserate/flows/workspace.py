@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.settings import Settings, load_settings
 from baserate.engines.store import Store
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
@@ -50,11 +51,12 @@ class Workspace:
         self.close()
 
 
-def open_workspace(
-    root: Path, *, memory_limit: str = "4GB", threads: int | None = None
-) -> Workspace:
+def open_workspace(root: Path, settings: Settings | None = None) -> Workspace:
     """Open the workspace in a folder.
 
+    Args:
+        root: The folder.
+        settings: Of this machine; None: from the environment (``BASERATE_MEMORY_LIMIT``, ...).
     Raises: ProgrammeError if there is no programme file or it is wrong.
     """
     path = root / PROGRAMME_FILE
@@ -66,8 +68,14 @@ def open_workspace(
             hint="`baserate init` writes a commented one; or name the folder with --workspace",
         )
     programme = load_programme(path)
-    engine = DuckDBEngine(memory_limit=memory_limit, threads=threads)
-    return Workspace(root, programme, Store(root, engine=engine), engine)
+    machine = settings or load_settings()
+    engine = DuckDBEngine(
+        memory_limit=machine.memory_limit,
+        threads=machine.threads,
+        temp_directory=machine.temp_directory,
+    )
+    store = Store(root, engine=engine, database_url=machine.database_url)
+    return Workspace(root, programme, store, engine)
 
 
 def digest(content: Any) -> str:

@@ -15,9 +15,10 @@ from baserate.release.results import FIGURE, Scope
 from baserate.terms.programme import Programme
 from baserate.terms.words import ALL, LabelerKind
 
-#: Reasons for setting a row aside that are no fault of the data: traffic kept out on purpose, and
-#: rows whose parent was set aside (the parent's own row is counted where it stands).
-NOT_A_FAULT = ("internal_traffic", "test_traffic", "parent_quarantined")
+#: Reasons for setting a row aside that are no fault of the data: traffic kept out on purpose, rows
+#: whose parent was set aside (the parent's own row is counted where it stands), and scores of
+#: policies that the programme does not measure.
+NOT_A_FAULT = ("internal_traffic", "test_traffic", "parent_quarantined", "unknown_policy")
 
 _UNIT = ("ds", "interaction_id")
 
@@ -219,13 +220,15 @@ def _phase_counts(
     units = samples.select(list(_UNIT))
     with_rows: _Counts = {}
     if labels is not None:
-        own = labels.filter(pc.is_in(labels["labeler_kind"], pa.array(labeler_kinds)))
-        named = own.group_by([*_UNIT, "policy"]).aggregate([])
+        columns = [*_UNIT, "policy"]
+        named = labels.group_by([*columns, "labeler_kind"]).aggregate([])
+        own = pc.is_in(named["labeler_kind"], pa.array(labeler_kinds))
+        named = named.filter(own).group_by(columns).aggregate([])
         with_rows = _per(_among(named, units), ["ds", "policy"])
     usable: _Counts = {}
     if outcomes is not None:
-        known = outcomes.filter(pc.is_valid(outcomes["value"]))
-        known = known.select([*_UNIT, "policy", "estimand"])
+        columns = [*_UNIT, "policy", "estimand"]
+        known = outcomes.select(columns).filter(pc.is_valid(outcomes["value"]))
         usable = _per(_among(known, units), ["ds", "policy", "estimand"])
     return _per(units, ["ds"]), with_rows, usable
 

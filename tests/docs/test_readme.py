@@ -1,0 +1,89 @@
+"""What the README and the docs say works as it is written there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from baserate.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+
+
+def test_the_python_of_the_readme_estimates_a_rate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    n, rate = 20_000, 0.02
+    truth = rng.random(n) < rate
+    judge = np.where(rng.random(n) < 0.1, ~truth, truth).astype(float)
+    reviewed = rng.random(n) < 0.3
+    pq.write_table(
+        pa.table(
+            {
+                "judge": judge,
+                "people": pa.array(truth.astype(float), mask=~reviewed),
+                "prob_judged": np.full(n, n / 1_000_000),
+                "prob_reviewed": np.full(n, 0.3),
+            }
+        ),
+        tmp_path / "labels.parquet",
+    )
+    (code,) = _blocks(ROOT / "README.md", "python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = [float(x) for x in re.findall(r"(\d+\.\d+)%", done.stdout)]
+    assert told[1] < 100 * truth.mean() < told[2]
+
+
+def _commands() -> dict[str, set[str]]:
+    import typer.main
+
+    group = typer.main.get_command(app)
+    return {
+        name: {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_command_in_the_docs_is_one(page: Path) -> None:
+    known = _commands()
+    text = page.read_text(encoding="utf-8")
+    lines = [
+        x for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.S) for x in block.split("\n")
+    ]
+    lines += re.findall(r"`(baserate [^`]*)`", text)
+    for line in lines:
+        words = line.split("#")[0].split()
+        if len(words) < 2 or words[0] != "baserate" or not words[1].isidentifier():
+            continue
+        assert words[1] in known, line
+        options = {w for w in words[2:] if w.startswith("-")}
+        assert options <= known[words[1]], line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_in_the_docs_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_make_target_in_the_readme_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.M):
+            assert target in targets, target
