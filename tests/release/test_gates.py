@@ -21,7 +21,7 @@ from baserate.release.day_gates import (
 )
 from baserate.release.gate_inputs import GateInputs
 from baserate.release.gates import GATE_NAMES, decide, require_a_figure, run_gates
-from baserate.release.results import GateResult, Scope, gates_from_table, gates_table
+from baserate.release.results import FIGURE, GateResult, Scope, gates_from_table, gates_table
 from baserate.terms.errors import ReleaseHeld
 
 Changed = Callable[..., GateInputs]
@@ -341,11 +341,28 @@ class TestFigures:
         assert row["decision"] == "upper_bound_only"
 
 
-def test_a_scope_covers_what_it_names_and_nothing_else() -> None:
-    day, other = date(2026, 1, 1), date(2026, 1, 2)
+def test_every_gate_whose_scope_holds_a_figure_is_heard(world: Any) -> None:
+    def holds(wide: Scope, figure: Scope) -> bool:
+        pairs = zip(wide.key(), figure.key(), strict=True)
+        return all(ours is None or ours == theirs for ours, theirs in pairs)
+
+    results = run_gates(world.inputs)
+    strictness = ("rate", "upper_bound_only", "held")
+    words = {"passed": 0, "bound_only": 1, "held": 2}
+    decided = decide(world.inputs, results)
+    assert len(decided) == 324
+    for row in decided.to_pylist()[::7]:
+        scope = Scope(*(row[name] for name in FIGURE))
+        heard = [r for r in results if holds(r.scope, scope)]
+        assert strictness[max(words[r.status] for r in heard)] == row["decision"]
+
+
+def test_a_scope_is_held_by_what_leaves_its_parts_open() -> None:
+    day = date(2026, 1, 1)
     figure = Scope(day, day, "hate", "interaction_rate", "country", "BR")
-    assert Scope(day, day).covers(figure)
-    assert Scope(day, day, "hate").covers(figure)
-    assert not Scope(day, day, "violence").covers(figure)
-    assert not Scope(day, other).covers(figure)
-    assert not Scope(day, day, "hate", "interaction_rate", "all", "all").covers(figure)
+    period, policy = (False,) * 2 + (True,) * 4, (False,) * 3 + (True,) * 3
+    assert list(figure.wider([period, policy, (False,) * 6])) == [
+        Scope(day, day).key(),
+        Scope(day, day, "hate").key(),
+        figure.key(),
+    ]

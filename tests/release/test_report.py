@@ -7,16 +7,24 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from baserate.release.bundle import RELEASE_ID, CommitRef, Provenance
-from baserate.release.gate_inputs import GateInputs
+from baserate.release.bundle import (
+    RELEASE_ID,
+    CommitRef,
+    Provenance,
+    read_bundle,
+    write_bundle,
+)
+from baserate.release.gate_inputs import GateInputs, gate_inputs
 from baserate.release.gates import decide, run_gates
 from baserate.release.report import Change, Figure, ReportData, render_report, report_data
 from baserate.release.report.audit_views import simple_random_size
+from baserate.stats.intervals.binomial import logit_interval
 from baserate.terms.programme import Programme
 
 LEVEL = "95 %"
@@ -202,6 +210,35 @@ def test_the_same_data_give_the_same_page_whenever_it_is_made(world: Any, data: 
     assert html.count(RELEASE_ID) >= 2
 
 
+def test_the_bundle_is_enough_to_make_its_report_again(world: Any, tmp_path: Path) -> None:
+    inputs = world.inputs
+    gates = run_gates(inputs)
+    decisions = decide(inputs, gates)
+    report = render_report(data_of(inputs, decisions))
+    bundle = read_bundle(
+        write_bundle(
+            tmp_path,
+            programme=world.programme,
+            programme_text="programme: x",
+            start=inputs.start,
+            end=inputs.end,
+            tables=world.tables,
+            frame=world.frame.items(),
+            gates=gates,
+            decisions=decisions,
+            provenance=PROVENANCE,
+            report_html=report,
+        )
+    )
+    tables = {name: bundle.table(name) for name in bundle.table_names}
+    again = gate_inputs(world.programme, bundle.start, bundle.end, tables)
+    rebuilt = report_data(
+        again, bundle.gates, bundle.decisions, PROVENANCE, programme_text=bundle.programme_text
+    )
+    assert render_report(rebuilt).replace(RELEASE_ID, bundle.release_id) == bundle.report_html
+    assert bundle.release_id in bundle.report_html
+
+
 def test_words_of_a_site_are_words_and_not_markup(world: Any) -> None:
     raw = world.programme.model_dump(mode="json")
     raw["title"] = "<script>alert(1)</script>"
@@ -302,8 +339,14 @@ def test_what_simple_random_sampling_would_need() -> None:
 
     value, half = 0.01, 0.002
     rate = figure(value=value, lower=value - half, upper=value + half)
-    n = value * (1 - value) * (1.959964 / half) ** 2
-    assert simple_random_size(rate, 0) == pytest.approx(n, rel=1e-6)
+    n = simple_random_size(rate, 0)
+    assert n is not None
+    std_error = (value * (1 - value) / n) ** 0.5
+    assert logit_interval(value, std_error).width == pytest.approx(2 * half, rel=1e-9)
+    assert n == pytest.approx(value * (1 - value) * (1.96 / half) ** 2, rel=0.02)
+    vast = simple_random_size(replace(rate, lower=0.0, upper=1.0), 0)
+    assert vast is not None
+    assert vast < 1
     assert simple_random_size(rate, 10_000) == pytest.approx(n / (1 + n / 10_000), rel=1e-6)
     bound = figure(decision="upper_bound_only", upper=0.001)
     assert simple_random_size(bound, 0) == pytest.approx(3688.9, abs=0.1)

@@ -98,7 +98,8 @@ def report(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, *others = data.figures
     held = replace(first, decision="held", value=None, lower=None, upper=None, because="A gate.")
     path = tmp_path_factory.mktemp("report") / "report.html"
-    shown = replace(data, figures=(held, *others), changes=(change,))
+    wide = [replace(f, upper=1.0) if f.domain_value in ("BR", "home") else f for f in others]
+    shown = replace(data, figures=(held, *wide), changes=(change,))
     path.write_text(render_report(shown), encoding="utf-8")
     return path
 

@@ -58,6 +58,9 @@ def test_one_wild_upper_end_does_not_flatten_the_others() -> None:
     assert axis.high < 200
     assert axis.is_beyond(0.9)
     assert not axis.is_beyond(0.006)
+    rare = clipped_axis([0.002], [0.004, 0.005], [0.03, 0.1, 0.2])
+    assert rare.is_beyond(0.03)
+    assert not rare.is_beyond(0.005)
     high = clipped_axis([0.002, 0.8], [0.004, 0.005, 0.006, 0.9])
     assert not high.is_beyond(0.8)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -157,15 +156,14 @@ def decide(inputs: GateInputs, results: Iterable[GateResult]) -> pa.Table:
     The strictest gate decides; among equals the first of ``GATE_NAMES``. Figures that the
     programme asks for and the estimates lack are held.
     """
-    near: dict[tuple[date, date, str | None], list[GateResult]] = defaultdict(list)
+    found: dict[tuple[Any, ...], list[GateResult]] = defaultdict(list)
     for result in results:
-        scope = result.scope
-        near[scope.period_start, scope.period_end, scope.policy].append(result)
-    rows = []
-    for scope in inputs.figures:
-        period = (scope.period_start, scope.period_end)
-        candidates = near[*period, None] + near[*period, scope.policy]
-        rows.append(_decision(scope, [r for r in candidates if r.scope.covers(scope)]))
+        found[result.scope.key()].append(result)
+    patterns = {tuple(part is None for part in key) for key in found}
+    rows = [
+        _decision(scope, [r for key in scope.wider(patterns) for r in found.get(key, ())])
+        for scope in inputs.figures
+    ]
     return pa.Table.from_pylist(rows, schema=DECISIONS.arrow())
 
 

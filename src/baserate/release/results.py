@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -60,12 +60,26 @@ class Scope:
 
     def key(self) -> tuple[Any, ...]:
         """The values that name a figure, in the order of ``FIGURE``."""
-        return tuple(getattr(self, name) for name in FIGURE)
+        return (
+            self.period_start,
+            self.period_end,
+            self.policy,
+            self.estimand,
+            self.domain_kind,
+            self.domain_value,
+        )
 
-    def covers(self, other: Scope) -> bool:
-        """Whether a figure of the scope ``other`` is among those this one speaks of."""
-        pairs = zip(self.key(), other.key(), strict=True)
-        return all(mine is None or mine == theirs for mine, theirs in pairs)
+    def wider(self, patterns: Iterable[tuple[bool, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Keys of the scopes that hold this figure, itself among them.
+
+        Args:
+            patterns: Which parts of a key are left open (True), in the order of ``FIGURE``.
+        """
+        key = self.key()
+        for pattern in patterns:
+            yield tuple(
+                None if is_open else part for is_open, part in zip(pattern, key, strict=True)
+            )
 
 
 @dataclass(frozen=True)

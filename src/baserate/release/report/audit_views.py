@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from scipy import optimize, special
+
 from baserate.release.figures import about, count, decimals_for, number, rate, share, things
 from baserate.release.gates import GATE_NAMES
 from baserate.release.report.data import Figure, ReportData
@@ -124,25 +126,40 @@ def effort(data: ReportData) -> list[EffortRow]:
 def simple_random_size(figure: Figure, n_units: int) -> float | None:
     r"""Interactions that a simple random sample needs for an interval of the same width.
 
-    $$ n_0 = R(1-R) \, \Big(\frac{2z}{u-l}\Big)^2, \qquad n = \frac{n_0}{1 + n_0/N} $$
+    $$ \mathrm{expit}(L+a) - \mathrm{expit}(L-a) = u - l,\quad L = \mathrm{logit}(R);\qquad
+       n_0 = \frac{(z/a)^2}{R(1-R)}, \quad n = \frac{n_0}{1 + n_0/N} $$
 
-    For an upper bound after none was seen: the size at which seeing none gives the same bound,
-    -ln((1-level)/2) / u.
-    None for a rate over impressions, which a simple random sample of interactions does not fix.
+    that is, the size at which the logit interval of a simple random sample is as wide. For an upper
+    bound after none was seen: the size at which seeing none gives the same bound,
+    -ln((1-level)/2) / u. None for a rate over impressions, which the number of interactions in a
+    simple random sample does not fix.
     """
     if ESTIMANDS[figure.estimand].denominator != "interactions" or not figure.upper:
         return None
     if figure.is_bound and figure.n_positive == 0:
         needed = zero_count_limit(figure.level) / figure.upper
     elif figure.is_rate and figure.value and figure.lower is not None:
-        half = (figure.upper - figure.lower) / 2
-        if half <= 0:
+        width = figure.upper - figure.lower
+        if width <= 0 or figure.value >= 1:
             return None
-        z = normal_quantile(figure.level, "two-sided")
-        needed = figure.value * (1 - figure.value) * (z / half) ** 2
+        needed = _logit_size(figure.value, width, normal_quantile(figure.level, "two-sided"))
     else:
         return None
     return needed / (1 + needed / n_units) if n_units else needed
+
+
+def _logit_size(value: float, width: float, z: float) -> float:
+    """Size of the simple random sample whose logit interval around ``value`` has this width."""
+    odds = special.logit(value)
+
+    def excess(a: float) -> float:
+        return float(special.expit(odds + a) - special.expit(odds - a)) - width
+
+    reach = 1.0
+    while excess(reach) < 0 and reach < 64:
+        reach *= 2
+    a = optimize.brentq(excess, 0.0, reach) if excess(reach) > 0 else reach
+    return float((z / a) ** 2 / (value * (1 - value)))
 
 
 def methods(data: ReportData) -> list[MethodRow]:

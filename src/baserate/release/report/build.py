@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from baserate.release.bundle import Provenance
 from baserate.release.gate_inputs import NOT_A_FAULT, GateInputs
 from baserate.release.report.data import Change, Figure, LabelsOf, ReportData, RowsOf
 from baserate.release.results import FIGURE, GateResult, Scope
-from baserate.terms.words import ALL
+from baserate.terms.schemas import LOGGING_TABLES
 
 #: Numbers of a figure that are shown whatever was decided: they tell of the sample, not the rate.
 _COUNTS = ("n_units", "denominator", "n_judged", "n_reviewed", "n_no_label")
@@ -130,35 +129,37 @@ def _rows(inputs: GateInputs) -> list[RowsOf]:
             table=name,
             rows_in=rows_in[name],
             rows_used=rows_used[name],
-            excluded=tuple((r, n) for r, n in aside[name].most_common() if r in NOT_A_FAULT),
-            faulty=tuple((r, n) for r, n in aside[name].most_common() if r not in NOT_A_FAULT),
+            excluded=tuple((r, n) for r, n in _largest(aside[name]) if r in NOT_A_FAULT),
+            faulty=tuple((r, n) for r, n in _largest(aside[name]) if r not in NOT_A_FAULT),
         )
-        for name in rows_in
+        for name in sorted(rows_in, key=tuple(LOGGING_TABLES).index)
     ]
 
 
+def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def _labels(phase: int, labels: pa.Table | None) -> list[LabelsOf]:
-    if labels is None or not len(labels):
+    if labels is None:
         return []
-    found = []
-    for kind in sorted(pc.unique(labels["labeler_kind"]).to_pylist()):
-        own = labels.filter(pc.equal(labels["labeler_kind"], kind))
-        verdicts = {v["values"]: v["counts"] for v in pc.value_counts(own["verdict"]).to_pylist()}
-        found.append(
-            LabelsOf(
-                phase=phase,
-                labeler=kind,
-                versions=tuple(
-                    sorted(v for v in pc.unique(own["labeler_version"]).to_pylist() if v)
-                ),
-                labelers=pc.count_distinct(own["labeler_id"]).as_py(),
-                labels=len(own),
-                verdicts=tuple(sorted(verdicts.items())),
-            )
-        )
-    return found
+    columns = ["labeler_kind", "labeler_id", "labeler_version", "verdict"]
+    counted = labels.group_by(columns).aggregate([([], "count_all")]).to_pylist()
+    return [
+        _labels_of(phase, kind, [row for row in counted if row["labeler_kind"] == kind])
+        for kind in sorted({row["labeler_kind"] for row in counted})
+    ]
 
 
-def is_cut(scope: Scope) -> bool:
-    """Whether a gate's result speaks of a pivot's value."""
-    return scope.domain_kind not in (None, ALL)
+def _labels_of(phase: int, kind: str, rows: list[dict[str, Any]]) -> LabelsOf:
+    verdicts: Counter[str] = Counter()
+    for row in rows:
+        verdicts[row["verdict"]] += row["count_all"]
+    return LabelsOf(
+        phase=phase,
+        labeler=kind,
+        versions=tuple(sorted({row["labeler_version"] for row in rows} - {""})),
+        labelers=len({row["labeler_id"] for row in rows}),
+        labels=verdicts.total(),
+        verdicts=tuple(sorted(verdicts.items())),
+    )

@@ -80,18 +80,21 @@ def zero_axis(uppers: Sequence[float]) -> Axis:
     return Axis(0.0, step * math.ceil(high / step - 1e-9))
 
 
-def clipped_axis(values: Sequence[float], uppers: Sequence[float]) -> Axis:
-    """A linear axis from zero on which a few very high upper ends may run off.
+def clipped_axis(
+    values: Sequence[float], uppers: Sequence[float], bounds: Sequence[float] = ()
+) -> Axis:
+    """A linear axis from zero on which very high upper ends may run off.
 
     Args:
         values: Rates that must be on the axis, in [0, 1].
-        uppers: Upper ends, in [0, 1].
+        uppers: Upper ends of rates, in [0, 1]: where there are any, they set the scale.
+        bounds: Upper ends that stand without a rate, in [0, 1].
     """
-    if not uppers:
+    ordered = sorted(uppers or bounds)
+    if not ordered:
         return zero_axis(values)
-    ordered = sorted(uppers)
     usual = _USUAL * ordered[(len(ordered) - 1) // 2]
-    return zero_axis([max([*values, min(ordered[-1], usual)])])
+    return zero_axis([max([*values, min(max([*uppers, *bounds]), usual)])])
 
 
 def _nice(value: float) -> float:

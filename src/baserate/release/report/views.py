@@ -103,10 +103,12 @@ class Pivots(NamedTuple):
 
 
 class PivotGroup(NamedTuple):
-    """The values of one pivot."""
+    """The values of one pivot: rates are drawn, the others told in a line."""
 
     name: str
     marks: tuple[Mark, ...]
+    bounds: str
+    held: str
     more: int
 
 
@@ -217,7 +219,7 @@ def panels(data: ReportData) -> list[Panel]:
 def _panel(data: ReportData, whole: Figure, days: Sequence[Figure], name: str) -> Panel:
     values = [f.value or 0.0 for f in [whole, *days] if f.is_rate]
     uppers = [f.upper for f in days if f.upper is not None]
-    axis = clipped_axis(values, uppers)
+    axis = clipped_axis(values, *_upper_ends(days))
     span = (data.end - data.start).days + 1
     points = tuple(_point(f, axis, data.start, span) for f in days)
     band = None
@@ -235,6 +237,12 @@ def _panel(data: ReportData, whole: Figure, days: Sequence[Figure], name: str) -
         band=band,  # type: ignore[arg-type]  # three numbers, by the line above
         summary=_panel_summary(name, days),
     )
+
+
+def _upper_ends(figures: Iterable[Figure]) -> tuple[list[float], list[float]]:
+    """Upper ends of rates, and those that stand alone."""
+    ends = [(f.is_rate, f.upper) for f in figures if f.upper is not None]
+    return [u for is_rate, u in ends if is_rate], [u for is_rate, u in ends if not is_rate]
 
 
 def _y(axis: Axis, value: float, *, scaled: bool = False) -> float:
@@ -281,28 +289,36 @@ def _panel_summary(name: str, days: Sequence[Figure]) -> str:
 
 
 def pivots(data: ReportData) -> list[Pivots]:
-    """Rates by pivot, per policy; figures that are held are left out of the drawing."""
+    """Rates by pivot, per policy that has a figure by any."""
     names = _names(data)
     made = []
     for whole in data.whole(data.main_estimand):
         cuts = {p: data.pivot(data.main_estimand, whole.policy, p) for p in data.programme.pivots}
-        shown = {p: figures[:MAX_VALUES] for p, figures in cuts.items() if figures}
-        drawn = [f for figures in shown.values() for f in figures if f.upper is not None]
-        if not drawn:
-            continue
-        rates = [f.value or 0.0 for f in [whole, *drawn] if f.is_rate]
-        axis = clipped_axis(rates, [f.upper or 0.0 for f in drawn])
-        groups = tuple(
-            PivotGroup(
-                title(pivot),
-                tuple(_mark(f, f.domain_value, axis) for f in figures),
-                len(cuts[pivot]) - len(figures),
-            )
-            for pivot, figures in shown.items()
+        rates = [f for figures in cuts.values() for f in figures[:MAX_VALUES] if f.is_rate]
+        axis = clipped_axis(
+            [f.value or 0.0 for f in [*rates, whole] if f.is_rate],
+            [f.upper for f in rates if f.upper is not None],
         )
-        at = axis.place(whole.value) if whole.is_rate and whole.value is not None else None
-        made.append(Pivots(whole.policy, names[whole.policy], whole.text, at, axis.ticks, groups))
+        groups = tuple(_pivot_group(p, figures, axis) for p, figures in cuts.items() if figures)
+        if any(g.marks or g.bounds for g in groups):
+            at = axis.place(whole.value) if whole.is_rate and whole.value is not None else None
+            ticks = axis.ticks if rates else ()
+            made.append(Pivots(whole.policy, names[whole.policy], whole.text, at, ticks, groups))
     return made
+
+
+def _pivot_group(pivot: str, figures: Sequence[Figure], axis: Axis) -> PivotGroup:
+    shown = figures[:MAX_VALUES]
+    bounds = [(f.domain_value, f.text.figure) for f in shown if f.is_bound]
+    return PivotGroup(
+        name=title(pivot),
+        marks=tuple(_mark(f, f.domain_value, axis) for f in shown if f.is_rate),
+        bounds=", ".join(
+            f"{value}\u00a0{figure.removeprefix('at most ')}" for value, figure in bounds
+        ),
+        held=", ".join(f.domain_value for f in shown if f.decision == "held"),
+        more=len(figures) - len(shown),
+    )
 
 
 def changes(data: ReportData) -> Changes | None:
