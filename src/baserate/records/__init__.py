@@ -1,0 +1,7 @@
+"""Raw logging tables to interactions: one row per interaction, every other row with a reason."""
+
+from baserate.records.build import BuiltRecords, build_records
+from baserate.records.content import content_digest
+from baserate.records.files import log_files
+
+__all__ = ["BuiltRecords", "build_records", "content_digest", "log_files"]

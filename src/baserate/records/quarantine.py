@@ -1,0 +1,71 @@
+"""Rows set aside: whole, with the reason, each told apart from every other.
+
+``row_key`` holds the table's key columns as JSON. Rows that agree in key, reason and content are
+the same row logged several times; from the second on their ``row_key`` also says ``"copy": 2``,
+``3``, ..., so that every row that was read has a row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+from baserate.records.days import has_text
+from baserate.records.relational import json_fields, json_object
+from baserate.records.sources import RAW, LogTable
+
+#: Whose interaction the row is of, where it says so; null for users and Pins.
+OF_INTERACTION = "of_interaction"
+_IDENTITY = ("source_table", "row_key", "reason", "row_json")
+
+
+def set_aside(parts: Sequence[tuple[LogTable, ir.Table]]) -> ir.Table:
+    """Rows with a reason as the table quarantine but for ``ds``, with ``of_interaction`` besides.
+
+    Args:
+        parts: Logging tables and rows of theirs with ``reason`` and ``detail``.
+    """
+    first, *others = [_fields(table, rows) for table, rows in parts]
+    rows = first.union(*others) if others else first
+    keyed = rows.select(
+        source_table=rows.source_table,
+        row_key=json_object(rows.key),
+        reason=rows.reason,
+        detail=rows.detail,
+        row_json=json_object(rows.row),
+        of_interaction=rows.of_interaction,
+    )
+    copy = ibis.row_number().over(ibis.window(group_by=[keyed[c] for c in _IDENTITY])) + 1
+    numbered = keyed.mutate(copy=copy)
+    key = numbered.row_key
+    marked = key.substr(0, key.length() - 1) + ',"copy":' + numbered["copy"].cast("string") + "}"
+    return numbered.mutate(row_key=ibis.ifelse(numbered["copy"] > 1, marked, key)).drop("copy")
+
+
+def _fields(table: LogTable, rows: ir.Table) -> ir.Table:
+    return rows.select(
+        source_table=ibis.literal(table.name),
+        key=json_fields({k: rows[k] for k in table.key}),
+        reason=rows.reason,
+        detail=rows.detail,
+        row=json_fields({column: rows[RAW][column] for column in table.raw}),
+        of_interaction=_interaction(rows),
+    )
+
+
+def _interaction(rows: ir.Table) -> ir.StringValue:
+    if "interaction_id" in rows.columns:
+        return rows.interaction_id
+    if "subject_kind" in rows.columns:
+        own = rows.subject_kind.isin(["interaction", "query", "response"])
+        return ibis.ifelse(own, rows.subject_id, ibis.null("string"))
+    return ibis.null("string")
+
+
+def per_interaction(quarantined: ir.Table) -> ir.Table:
+    """interaction_id and n_quarantined, from rows with ``of_interaction``."""
+    rows = quarantined.filter(has_text(quarantined[OF_INTERACTION]))
+    counted = rows.group_by(interaction_id=rows[OF_INTERACTION])
+    return counted.agg(n_quarantined=rows.count())

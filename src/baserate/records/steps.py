@@ -1,0 +1,229 @@
+"""The steps from logging tables to the records of a day, in order.
+
+Which rows are the day's (``days``); requests and who asked; responses and components; scores;
+what is set aside; the nested record; the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from baserate.records.audit import Account, audit_table
+from baserate.records.bench import Workbench
+from baserate.records.children import Children, Turns, day_children
+from baserate.records.days import (
+    Window,
+    has_text,
+    interaction_starts,
+    outlook,
+    request_keys,
+    run_columns,
+    runs_by_turn,
+    with_run,
+)
+from baserate.records.interactions import interactions
+from baserate.records.nesting import TurnFacts, nested, turn_facts
+from baserate.records.quarantine import per_interaction, set_aside
+from baserate.records.reasons import REASON
+from baserate.records.relational import attach
+from baserate.records.requests import (
+    TURN_KEY,
+    Requests,
+    day_requests,
+    set_traffic_aside,
+    without_answer,
+)
+from baserate.records.scores import Scores, day_scores, scored_subjects, shown_pins
+from baserate.records.sources import LogTable
+from baserate.records.unit_scores import pin_scores, unit_scores
+from baserate.records.users import People, day_users
+from baserate.terms.programme import Programme
+from baserate.terms.schemas import QUARANTINE, TableSchema, interactions_schema
+
+
+class Tables(NamedTuple):
+    """What a build ends with."""
+
+    interactions: ir.Table
+    quarantine: ir.Table
+    audit: pa.Table
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """Every logging table's rows, used and set aside; None: the programme has no such table."""
+
+    window: Window
+    people: People | None
+    requests: Requests
+    responses: Children
+    components: Children | None
+    facts: TurnFacts
+    scores: Scores | None
+
+
+class Steps:
+    """The steps of one build.
+
+    Args:
+        tables: The logging tables.
+        programme: What is measured.
+        ds: The day.
+        bench: Where tables are kept.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, LogTable],
+        programme: Programme,
+        ds: date,
+        bench: Workbench,
+    ) -> None:
+        self.tables = tables
+        self.programme = programme
+        self.ds = ds
+        self.bench = bench
+
+    def run(self) -> Tables:
+        """The tables of the day. Raises: EngineError if rows do not add up."""
+        sifted = self._sift(Window(self.programme.records.late_days))
+        aside = self.bench.keep(self._aside(sifted), "quarantine")
+        records = self.bench.keep(self._interactions(sifted, aside), "interactions")
+        audit = audit_table(self._accounts(sifted, records), self._counts(aside), self.ds)
+        return Tables(
+            self._dated(self.bench.outlive(records), self._schema()),
+            self._dated(self.bench.outlive(aside), QUARANTINE),
+            audit,
+        )
+
+    def _schema(self) -> TableSchema:
+        return interactions_schema(self.programme.policy_ids(), self.programme.own_columns())
+
+    def _dated(self, rows: ir.Table, schema: TableSchema) -> ir.Table:
+        return rows.mutate(ds=ibis.literal(self.ds)).select(*schema.names())
+
+    def _counts(self, aside: ir.Table) -> dict[tuple[str, str], int]:
+        counts = aside.group_by("source_table", "reason").agg(n=aside.count())
+        rows = self.bench.engine.to_arrow(counts).to_pylist()
+        return {(row["source_table"], row["reason"]): row["n"] for row in rows}
+
+    def _sift(self, window: Window) -> Sifted:
+        keys = request_keys(self.tables["requests"], window)
+        seen = outlook(keys, window, self.bench)
+        starts = interaction_starts(keys, window, self.bench) if seen.several else None
+        window = replace(window, first=-1 if seen.ahead else 0)
+        requests = day_requests(self.tables["requests"], starts, window, self.bench)
+        people = self._people(requests, window)
+        requests = set_traffic_aside(requests, people, self.bench)
+        turns = self._turns(with_run(keys, starts, window), requests, window)
+        responses = day_children(self.tables["responses"], turns, self.bench)
+        components = (
+            day_children(self.tables["components"], turns, self.bench)
+            if "components" in self.tables
+            else None
+        )
+        facts = turn_facts(requests, responses, components, self.bench)
+        scores = self._scores(turns, facts)
+        return Sifted(window, people, requests, responses, components, facts, scores)
+
+    def _people(self, requests: Requests, window: Window) -> People | None:
+        if "users" not in self.tables:
+            return None
+        people = day_users(self.tables["users"], window, self.bench)
+        asked = people.known.semi_join(requests.turns(), "user_id")
+        return People(people.ours, self.bench.keep(asked, "people"))
+
+    def _turns(self, keys: ir.Table, requests: Requests, window: Window) -> Turns:
+        runs = runs_by_turn(keys, window)
+        claimed = reduce(or_, (runs[column].notnull() for column in run_columns(window).values()))
+        ours = requests.ours.filter(has_text(requests.ours.interaction_id))
+        status = ours.group_by(*TURN_KEY).agg(
+            open=ours[REASON].isnull().any(), parent_reason=ours[REASON].min()
+        )
+        table = self.bench.keep(attach(runs.filter(claimed), status, TURN_KEY), "turns_seen")
+        return Turns(table, window)
+
+    def _scores(self, turns: Turns, facts: TurnFacts) -> Scores | None:
+        if "scores" not in self.tables:
+            return None
+        components = self.tables.get("components")
+        shown = None if components is None else shown_pins(components, turns.window)
+        subjects = scored_subjects(turns, facts.kept, shown, self.bench)
+        policies = self.programme.policy_ids()
+        return day_scores(self.tables["scores"], subjects, turns, policies, self.bench)
+
+    def _aside(self, sifted: Sifted) -> ir.Table:
+        """Rows of the table quarantine, with the interaction that each is of."""
+        ours = sifted.requests.ours
+        parts = [
+            ("requests", ours.filter(ours[REASON].notnull())),
+            ("requests", without_answer(sifted.requests, sifted.facts.unanswered)),
+            ("responses", sifted.responses.aside),
+        ]
+        if sifted.people is not None:
+            users = sifted.people.ours
+            parts.append(("users", users.filter(users[REASON].notnull())))
+        if sifted.components is not None:
+            parts.append(("components", sifted.components.aside))
+        if sifted.scores is not None:
+            parts.append(("scores", sifted.scores.aside))
+        return set_aside([(self.tables[name], rows) for name, rows in parts])
+
+    def _interactions(self, sifted: Sifted, aside: ir.Table) -> ir.Table:
+        own = self.programme.own_columns()
+        records = nested(
+            sifted.requests, sifted.responses, sifted.components, sifted.facts, own, self.bench
+        )
+        scores = None
+        if sifted.scores is not None:
+            policies = self.programme.policies
+            shown = None if sifted.components is None else sifted.components.used
+            pins = pin_scores(sifted.scores.pins, policies, sifted.window)
+            scores = unit_scores(sifted.scores.used, shown, pins, policies)
+        return interactions(
+            records,
+            sifted.requests.started,
+            sifted.people,
+            scores,
+            per_interaction(aside),
+            self.programme,
+        )
+
+    def _accounts(self, sifted: Sifted, records: ir.Table) -> list[Account]:
+        made = self.bench.one_row(
+            records.agg(turns=records.n_turns.sum(), components=records.n_components.sum())
+        )
+        answered = self.bench.one_row(sifted.facts.kept.agg(n=sifted.facts.kept.answered.sum()))
+        late = sifted.facts.n_late
+        accounts = []
+        if sifted.people is not None:
+            accounts.append(self._users_account(sifted.people))
+        ours = self.bench.one_row(sifted.requests.ours.agg(n=sifted.requests.ours.count()))["n"]
+        used = int(made["turns"] or 0)
+        accounts.append(Account("requests", ours, 0, used, late["requests"]))
+        children = {"responses": (sifted.responses, int(answered["n"] or 0))}
+        if sifted.components is not None:
+            children["components"] = (sifted.components, int(made["components"] or 0))
+        for name, (child, used) in children.items():
+            accounts.append(Account(name, child.read, child.theirs, used, late[name]))
+        if (scores := sifted.scores) is not None:
+            accounts.append(
+                Account("scores", scores.read, scores.theirs, scores.n_used, scores.n_late)
+            )
+        return accounts
+
+    def _users_account(self, people: People) -> Account:
+        table = self.tables["users"]
+        fine = people.ours[REASON].isnull()
+        counts = self.bench.one_row(people.ours.agg(n=people.ours.count(), used=fine.sum()))
+        read = counts["n"] if table.read_by_day is None else sum(table.read_by_day.values())
+        return Account("users", read, 0, counts["used"] or 0, 0)
