@@ -217,13 +217,10 @@ def log_fortune(z: Array, mean: Array, top: Array, bet: Array, direction: float)
     References: Waudby-Smith & Ramdas (2024), theorem 3, with half the capital at stake at most.
     """
     room = mean if direction > 0 else top - mean
-    with np.errstate(divide="ignore", invalid="ignore"):
-        stake = np.minimum(bet / top, _CAP / room)
-        growth = np.log1p(direction * stake * (z - mean))
-    beyond = mean < 0.0 if direction > 0 else mean > top
-    at_edge = room == 0.0
-    growth = np.where(at_edge, np.log1p(np.abs(z - mean) * bet / top), growth)
-    return np.asarray(np.where(beyond, np.inf, growth), dtype=np.float64)
+    slack = 1e-9 * top  # a candidate at its very edge is not beyond it by a rounding error
+    stake = np.minimum(bet / top, _CAP / np.maximum(room, slack))
+    growth = np.log1p(np.maximum(direction * stake * (z - mean), -_CAP))
+    return np.asarray(np.where(room < -slack, np.inf, growth), dtype=np.float64)
 
 
 def _sequence(

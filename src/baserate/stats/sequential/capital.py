@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from baserate.stats.arrays import Array, BoolArray, finite
 from baserate.stats.sequential._looks import ConfidenceSequence, error_probability
@@ -205,14 +204,17 @@ def mean_interval(
         rate_max: Largest possible mean.
     """
     span = np.asarray(days, dtype=np.float64)[:, None]
-    offset = np.log(bets.share) + grown
+
+    def against(mean: Array) -> Array:
+        return grown - bets.theta * span * mean[:, None]
 
     def capital_at(mean: Array) -> Array:
-        return np.asarray(special.logsumexp(offset - bets.theta * span * mean[:, None], axis=1))
+        return log_mixture(against(mean), bets.share)
 
     def slope_at(mean: Array) -> Array:
-        weight = special.softmax(offset - bets.theta * span * mean[:, None], axis=1)
-        return np.asarray(-(weight @ bets.theta))
+        value = against(mean)
+        held = np.exp(value - value.max(axis=1, keepdims=True))
+        return np.asarray(-(held @ (bets.share * bets.theta)), dtype=np.float64)
 
     floor, ceiling = np.zeros(grown.shape[0]), np.full(grown.shape[0], rate_max)
     middle = _bisect(lambda mean: slope_at(mean) < 0.0, floor, ceiling)[0]
@@ -223,10 +225,16 @@ def mean_interval(
     return np.minimum(low, middle), np.maximum(high, middle), middle
 
 
+def log_mixture(log_value: Array, share: Array) -> Array:
+    """log Σ_k share_k e^{x_k} over the last axis."""
+    peak = log_value.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(log_value - peak) @ share) + peak[..., 0], dtype=np.float64)
+
+
 def _bisect(
     still_left: Callable[[Array], BoolArray], low: Array, high: Array
 ) -> tuple[Array, Array]:
-    for _ in range(60):
+    for _ in range(52):
         middle = (low + high) / 2.0
         left = np.asarray(still_left(middle))
         low, high = np.where(left, middle, low), np.where(left, high, middle)

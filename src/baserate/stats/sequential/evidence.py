@@ -8,7 +8,7 @@ import numpy as np
 
 from baserate.stats.arrays import Array
 from baserate.stats.sequential._looks import error_probability
-from baserate.stats.sequential.capital import DailyCapital
+from baserate.stats.sequential.capital import DailyCapital, log_mixture
 from baserate.terms.errors import DesignError
 
 Detector: TypeAlias = Literal["e-process", "shiryaev-roberts"]
@@ -78,7 +78,7 @@ def evidence_against_band(
         raise DesignError("a band needs 0 <= low <= high", got=f"[{low}, {high}]")
     against = np.where(bets.on_more, high, low)
     parts = _restarted(grown - bets.theta * against, horizon)
-    return spent_evidence(_log_mixture(parts, bets.share), detector, horizon)
+    return spent_evidence(log_mixture(parts, bets.share), detector, horizon)
 
 
 def evidence_against_constancy(
@@ -155,7 +155,7 @@ def _restarted_infimum(capital: DailyCapital, rates: Array, charge: Array) -> Ar
         state = _log_one_plus(state)
         state += capital.log_growth[..., t, None, :]
         state -= charge
-        evidence[..., t] = _convex_infimum(rates, _log_mixture(state, capital.bets.share))
+        evidence[..., t] = _convex_infimum(rates, log_mixture(state, capital.bets.share))
     return evidence
 
 
@@ -182,12 +182,6 @@ def _restarted(growth: Array, horizon: int) -> Array:
 def _log_one_plus(log_value: Array) -> Array:
     """log(1 + e^x), exact to rounding and much faster than logaddexp on large arrays."""
     return np.where(log_value > 40.0, log_value, np.log(1.0 + np.exp(np.minimum(log_value, 40.0))))
-
-
-def _log_mixture(log_value: Array, share: Array) -> Array:
-    """log Σ_k share_k e^{x_k} over the last axis."""
-    peak = log_value.max(axis=-1, keepdims=True)
-    return np.asarray(np.log(np.exp(log_value - peak) @ share) + peak[..., 0], dtype=np.float64)
 
 
 def _within(days: int, horizon: int) -> None:
