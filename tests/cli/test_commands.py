@@ -1,0 +1,207 @@
+"""The command line as people meet it: what it says when something is wrong, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from baserate.cli import main
+from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One day of logs (and the day after, for late rows), nothing run yet."""
+    out = tmp_path_factory.mktemp("cli") / "world"
+    build_replay(
+        out,
+        days=1,
+        interactions_per_day=400,
+        seed=3,
+        change=PlantedChange(from_day=1),
+        material=made_up_material(),
+    )
+    return out
+
+
+@pytest.fixture
+def workspace(logged: Path, tmp_path: Path) -> Path:
+    """A copy that a test may break."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(logged, copy)
+    return copy
+
+
+def _first(workspace: Path, table: str) -> Path:
+    return sorted((workspace / "logs" / table).rglob("*.parquet"))[0]
+
+
+def _rewrite(workspace: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> Path:
+    path = _first(workspace, table)
+    pq.write_table(change(pq.ParquetFile(path).read()), path)
+    return path
+
+
+def test_init_writes_a_programme_that_loads_and_never_overwrites_one(
+    run: Run, tmp_path: Path
+) -> None:
+    code, out, _ = run("init", tmp_path / "mine")
+    assert code == 0
+    assert [Path(x).name for x in out.split()] == ["baserate.yaml", "baserate.schema.json"]
+    schema = json.loads((tmp_path / "mine" / "baserate.schema.json").read_text())
+    assert {"tables", "policies", "sampling"} <= set(schema["properties"])
+    code, _, err = run("init", tmp_path / "mine")
+    assert code == 2
+    assert "already" in err
+
+
+def test_a_folder_without_a_programme_says_how_to_begin(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("run", "--workspace", tmp_path)
+    assert code == 2
+    assert "baserate init" in err
+
+
+def test_a_misspelt_key_is_named_with_its_line_and_what_was_meant(
+    run: Run, workspace: Path
+) -> None:
+    path = workspace / "baserate.yaml"
+    lines = path.read_text().splitlines()
+    (at,) = [i for i, x in enumerate(lines) if x.startswith("policies:")]
+    lines[at] = "polices:"
+    path.write_text("\n".join(lines))
+    code, out, _ = run("records", "--workspace", workspace, "--json")
+    assert code == 2
+    told = json.dumps(json.loads(out)["error"])
+    assert f"baserate.yaml:{at + 1}" in told
+    assert "policies" in told
+
+
+def test_a_missing_column_is_named_with_what_the_file_has(run: Run, workspace: Path) -> None:
+    _rewrite(workspace, "requests", lambda t: t.drop_columns(["event_time"]))
+    code, _, err = run("records", "--workspace", workspace)
+    assert code == 2
+    assert "requests" in err
+    assert "event_time" in err
+    assert "hint" in err
+
+
+def test_a_wrong_type_is_named(run: Run, workspace: Path) -> None:
+    def as_words(table: pa.Table) -> pa.Table:
+        at = table.column_names.index("risk")
+        return table.set_column(at, "risk", pa.array(["high"] * len(table)))
+
+    _rewrite(workspace, "scores", as_words)
+    code, _, err = run("records", "--workspace", workspace)
+    assert code == 2
+    assert "risk" in err
+    assert "scores" in err
+
+
+def test_a_file_cut_in_half_is_named_and_nothing_is_committed(run: Run, workspace: Path) -> None:
+    path = _first(workspace, "components")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, _, err = run("run", "--workspace", workspace)
+    assert code == 2
+    assert path.name in err
+    assert not list((workspace / "tables").rglob("part-*.parquet"))
+
+
+def test_an_empty_day_is_held_by_name_and_not_called_safe(run: Run, workspace: Path) -> None:
+    for table in ("requests", "responses", "components", "scores"):
+        for path in sorted((workspace / "logs" / table).rglob("*.parquet")):
+            pq.write_table(pq.ParquetFile(path).read().slice(0, 0), path)
+    code, _, err = run("run", "--workspace", workspace)
+    assert code == 1
+    assert "frame_is_complete" in err
+
+
+def test_a_day_that_is_none_is_refused(run: Run, workspace: Path) -> None:
+    code, _, err = run("records", "--workspace", workspace, "--from", "yesterday")
+    assert code == 2
+    assert "YYYY-MM-DD" in err
+
+
+def test_an_unknown_engine_is_refused(run: Run, workspace: Path) -> None:
+    code, _, err = run("records", "--workspace", workspace, "--engine", "abacus")
+    assert code == 2
+    assert "duckdb" in err
+
+
+def test_a_dry_run_does_nothing(run: Run, workspace: Path) -> None:
+    code, out, _ = run("run", "--workspace", workspace, "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["days"] == ["2026-01-05"]
+    assert not list((workspace / "tables").rglob("*.parquet"))
+
+
+def test_the_doctor_reads_every_table_and_says_what_to_mend(run: Run, workspace: Path) -> None:
+    code, out, _ = run("doctor", "--workspace", workspace, "--json")
+    assert code == 0, out
+    tables = {f["what"]: f["state"] for f in json.loads(out)}
+    names = ("users", "requests", "responses", "components", "scores")
+    assert {tables[f"table {n}"] for n in names} == {"ok"}
+    for path in (workspace / "logs" / "responses").rglob("*.parquet"):
+        pq.write_table(pq.ParquetFile(path).read().drop_columns(["req_id"]), path)
+    shutil.rmtree(workspace / "logs" / "users")
+    code, out, _ = run("doctor", "--workspace", workspace, "--json")
+    assert code == 1
+    found = {f["what"]: f for f in json.loads(out)}
+    assert found["table responses"]["state"] == "bad"
+    assert "interaction_id" in json.dumps(found["table responses"])
+    assert found["table users"]["state"] == "bad"
+
+
+def test_each_step_prints_its_table(run: Run, workspace: Path) -> None:
+    code, out, _ = run("records", "--workspace", workspace)
+    assert code == 0
+    assert "quarantined" in out
+    assert "duplicate" in out
+    code, out, _ = run("sample", "--workspace", workspace)
+    assert code == 0
+    assert "largest weight" in out
+    code, out, _ = run("label", "--workspace", workspace)
+    assert code == 0
+    assert "reviewed" in out
+    code, out, _ = run("estimate", "--workspace", workspace, "--by", "country")
+    assert code == 0
+    assert "interval" in out
+    code, out, _ = run("estimate", "--workspace", workspace, "--json")
+    rows = json.loads(out)
+    assert rows
+    assert all(r["lower"] <= r["upper"] for r in rows)
+
+
+@pytest.mark.parametrize("command", ["", "init", "records", "sample", "label", "estimate"])
+def test_help_is_there_for_everyone(run: Run, command: str) -> None:
+    code, out, _ = run(*([command] if command else []), "--help")
+    assert code == 0
+    assert "Usage" in out
+    assert len(out) > 200
