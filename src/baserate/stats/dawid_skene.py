@@ -210,4 +210,4 @@ def _log_joint(share: Array, confusion: Array, votes: _Votes, known: Array | Non
     joint += np.log(np.maximum(share, _TINY))
     if known is not None:
         joint = np.where(known == 0.0, -np.inf, joint)
-    return joint
+    return np.asarray(joint, dtype=np.float64)

@@ -41,7 +41,7 @@ class Ratings:
     @property
     def share(self) -> Array:
         """Weights that sum to one, shape (n,)."""
-        return self.weight / self.weight.sum()
+        return np.asarray(self.weight / self.weight.sum(), dtype=np.float64)
 
     def at_least(self, n_ratings: int) -> Ratings:
         """Only the units with so many ratings; weights scaled anew."""
@@ -150,7 +150,7 @@ def squared_differences(values: Array, totals: Array, metric: Metric) -> Array:
     """
     gap = values[:, None] - values[None, :]
     if metric == "nominal":
-        return (gap != 0.0).astype(np.float64)
+        return np.asarray(gap != 0.0, dtype=np.float64)
     if metric == "interval":
         return np.asarray(gap**2, dtype=np.float64)
     if metric == "ratio":
