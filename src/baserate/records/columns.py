@@ -144,6 +144,15 @@ def our_columns(scan: ir.Table, mapped: Iterable[Mapped], name: str) -> dict[str
     return columns
 
 
+def check_types(scan: ir.Table, mapped: Iterable[Mapped], name: str) -> None:
+    """Refuse files whose mapped columns would lose something.
+
+    Raises: TableError naming the column, what was expected and what is there.
+    """
+    for one in mapped:
+        _cast(scan, one, name)
+
+
 def unreadable_times(scan: ir.Table, mapped: Iterable[Mapped]) -> ir.StringValue:
     """Names of the text columns whose value is no time, joined by commas; null where none."""
     texts = {

@@ -16,6 +16,7 @@ from baserate.records.bench import Workbench
 from baserate.records.columns import (
     IBIS_TYPES,
     Mapped,
+    check_types,
     common_types,
     map_columns,
     our_columns,
@@ -36,6 +37,7 @@ LOG_DAY, NOT_UTF8, NO_TIME, RAW = "log_day", "not_utf8", "no_time", "raw"
 EVENT_DAY = "event_day"
 
 _PARTITION_DAY = "_baserate_log_day"
+_NO_COLUMN = "nothing"
 _EVENT_TIME = {"requests": "requested_at", "responses": "responded_at", "scores": "scored_at"}
 
 
@@ -112,6 +114,8 @@ class Sources:
         footers = {p.day: read_footers(name, p.files) for p in found}
         mapped = self._map(name, table, footers)
         scans = {p.day: self._scan(p) for p in found if p.files}
+        for scan in scans.values():
+            check_types(scan, mapped, name)
         kinds = common_types(_site_schema(scan) for scan in scans.values())
         if scans:
             parts = [_aligned(scan, kinds, day) for day, scan in scans.items()]
@@ -119,10 +123,9 @@ class Sources:
             rows = self._bench.view(rows, name)
         else:
             rows = self._empty(name, mapped)
-        by_day = (
-            None if None in footers else {d: f.rows for d, f in footers.items() if d is not None}
-        )
-        return LogTable(name, LOGGING_TABLES[name].key, rows, tuple(sorted(kinds)), by_day or None)
+        raw = tuple(sorted(kinds)) or (_NO_COLUMN,)
+        by_day = {day: footer.rows for day, footer in footers.items() if day is not None}
+        return LogTable(name, LOGGING_TABLES[name].key, rows, raw, by_day or None)
 
     def _scan(self, partition: Partition) -> ir.Table:
         return self._bench.scan([self._repaired.get(f, f) for f in partition.files])
@@ -158,7 +161,7 @@ class Sources:
             LOG_DAY: "int64",
             NOT_UTF8: "string",
             NO_TIME: "string",
-            RAW: "struct<none: string>",
+            RAW: f"struct<{_NO_COLUMN}: string>",
         }
         return self._bench.empty(ibis.schema({**ours, **added}), name)
 
