@@ -100,11 +100,9 @@ def test_over_every_quiet_history_evidence_is_not_expected_and_alarms_are_rare(p
 
 def test_evidence_against_constancy_is_below_that_against_the_true_constant():
     quiet = days_of(found(2, (60, 5.0), runs=50), n_bets=3)
-    for detector in DETECTORS:
-        composite = evidence_against_constancy(quiet, detector=detector, horizon=60)
-        if detector == "shiryaev-roberts":
-            simple = evidence_against_band(quiet, 0.005, 0.005, detector=detector, horizon=60)
-            assert (composite <= simple + 1e-9).all()
+    asked = {"detector": "shiryaev-roberts", "horizon": 60}
+    simple = evidence_against_band(quiet, 0.005, 0.005, **asked)
+    assert (evidence_against_constancy(quiet, **asked) <= simple + 1e-9).all()
     # The e-process may change bets daily: by brute force over m, one run.
     one = DailyCapital(quiet.bets, quiet.log_growth[0], quiet.rate[0])
     bound = evidence_against_constancy(one, horizon=60)
@@ -124,10 +122,10 @@ def test_evidence_against_constancy_is_below_that_against_the_true_constant():
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.floats(-8, 8)), min_size=2, max_size=6),
-    st.lists(st.floats(0.01, 4), min_size=8, max_size=12, unique=True),
+    st.lists(st.integers(1, 400), min_size=8, max_size=12, unique=True),
 )
 def test_secants_bound_a_convex_function_from_below(lines, points):
-    x = np.concatenate([[0.0], np.sort(points)])
+    x = np.concatenate([[0.0], np.sort(points) / 100])
 
     def f(m: np.ndarray) -> np.ndarray:
         return logsumexp([a + b * m for a, b in lines], axis=0)
