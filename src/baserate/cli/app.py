@@ -19,6 +19,7 @@ from baserate.cli.options import (
     FromOption,
     JsonOption,
     ToOption,
+    WorkersOption,
     WorkspaceOption,
     as_day,
     today,
@@ -74,13 +75,14 @@ def records(
     engine: EngineOption = "duckdb",
     dry_run: DryRunOption = False,
     force: ForceOption = False,
+    workers: WorkersOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Logging tables to interactions: rows in = rows used + rows quarantined, shown by reason."""
     with _stages(workspace, engine, force) as stages:
         days = _days(stages, start, end, as_of)
         if not dry_run:
-            _run(stages, days, ("records",))
+            _run(stages, days, ("records",), workers)
         if dry_run or json:
             _tell_days(days, ("records",), json=json, dry_run=dry_run)
         else:
@@ -98,13 +100,14 @@ def sample(
     engine: EngineOption = "duckdb",
     dry_run: DryRunOption = False,
     force: ForceOption = False,
+    workers: WorkersOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Draw the interactions that the judge labels, with known probabilities."""
     with _stages(workspace, engine, force) as stages:
         days = _days(stages, start, end, as_of)
         if not dry_run:
-            _run(stages, days, ("records", "sample"))
+            _run(stages, days, ("records", "sample"), workers)
         if dry_run or json:
             _tell_days(days, ("records", "sample"), json=json, dry_run=dry_run)
         else:
@@ -122,6 +125,7 @@ def label(
     engine: EngineOption = "duckdb",
     dry_run: DryRunOption = False,
     force: ForceOption = False,
+    workers: WorkersOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Let the judge label, draw and write the work list for people, take in what they returned."""
@@ -130,7 +134,7 @@ def label(
     with _stages(workspace, engine, force) as stages:
         days = _days(stages, start, end, as_of)
         if not dry_run:
-            _run(stages, days, DAY_STAGES)
+            _run(stages, days, DAY_STAGES, workers)
         if dry_run:
             from baserate.cli.tables import show_bill
 
@@ -194,6 +198,7 @@ def run(
     engine: EngineOption = "duckdb",
     dry_run: DryRunOption = False,
     force: ForceOption = False,
+    workers: WorkersOption = 0,
     json: JsonOption = False,
 ) -> None:
     """All of it: every stage of every day, then estimates and the release. Safe to run again."""
@@ -206,7 +211,7 @@ def run(
         if dry_run:
             _tell_days(days, (*DAY_STAGES, "estimate"), json=json, dry_run=True)
             return
-        _run(stages, days, DAY_STAGES)
+        _run(stages, days, DAY_STAGES, workers)
         done = write_release(stages, days[0], days[-1])
         show_release(done, stages.programme, json=json)
 
@@ -260,10 +265,12 @@ def _days(stages: Stages, start: str | None, end: str | None, as_of: str | None)
     )
 
 
-def _run(stages: Stages, days: Sequence[date], wanted: Sequence[StageName]) -> list[StageDone]:
-    from baserate.cli.running import run_with_progress
+def _run(
+    stages: Stages, days: Sequence[date], wanted: Sequence[StageName], workers: int
+) -> list[StageDone]:
+    from baserate.cli.running import cores, run_with_progress
 
-    return run_with_progress(stages, days, wanted)
+    return run_with_progress(stages, days, wanted, workers=workers or cores())
 
 
 def _tell_days(days: Sequence[date], wanted: Sequence[str], *, json: bool, dry_run: bool) -> None:

@@ -56,6 +56,12 @@ DryRunOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Run stages even where nothing changed.")
 ]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=0, help="Processes that build records of days ahead; 0: one per core."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 HERE: Any = Path()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -14,6 +15,11 @@ from baserate.flows.workspace import open_workspace
 from baserate.terms.errors import EngineError
 
 ENGINES = ("duckdb",)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -33,7 +39,11 @@ def open_stages(root: Path, engine: str, force: bool) -> Iterator[Stages]:
 
 
 def run_with_progress(
-    stages: Stages, days: Sequence[date], wanted: Sequence[StageName]
+    stages: Stages,
+    days: Sequence[date],
+    wanted: Sequence[StageName],
+    *,
+    workers: int = 1,
 ) -> list[StageDone]:
     """Run stages with a bar on a terminal and one line per day elsewhere."""
     story = screen.story()
@@ -49,7 +59,7 @@ def run_with_progress(
             elif len(of_day) == len(wanted):
                 story.print(_line(of_day))
 
-        return run_days(stages, days, wanted=wanted, tell=tell)
+        return run_days(stages, days, wanted=wanted, workers=workers, tell=tell)
 
 
 def _line(of_day: Sequence[StageDone]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from time import monotonic
@@ -10,6 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from baserate.flows.ahead import records_ahead
 from baserate.flows.estimating import (
     DayEvidence,
     day_judge_version,
@@ -63,21 +65,40 @@ def run_days(
     days: Sequence[date],
     *,
     wanted: Sequence[StageName] = DAY_STAGES,
+    workers: int = 1,
     tell: Tell = lambda _: None,
 ) -> list[StageDone]:
     """Run the wanted stages of every day, day by day: each day learns from those before it.
 
+    Args:
+        stages: The stages of one workspace.
+        days: Days to run.
+        wanted: Stages, in order.
+        workers: Processes that build the records of days ahead, which do not depend on each
+            other; 1: none.
+        tell: Called after each stage.
     Raises: the first error of a stage; what was committed before it stays.
     """
-    return [_timed(stages, stage, ds, tell) for ds in sorted(days) for stage in wanted]
+    in_order = sorted(days)
+    ahead = "records" in wanted and workers > 1 and len(in_order) > 1
+    found: list[StageDone] = []
+    with records_ahead(stages, in_order, workers) if ahead else nullcontext() as records_of:
+        for ds in in_order:
+            for stage in wanted:
+                if stage == "records" and records_of is not None:
+                    done = StageDone(stage, str(ds), *records_of(ds))
+                else:
+                    done = timed(stages, stage, ds)
+                tell(done)
+                found.append(done)
+    return found
 
 
-def _timed(stages: Stages, stage: StageName, ds: date, tell: Tell) -> StageDone:
+def timed(stages: Stages, stage: StageName, ds: date) -> StageDone:
+    """Run one stage of one day."""
     began = monotonic()
     ran: bool = getattr(stages, stage)(ds)
-    done = StageDone(stage, str(ds), ran, monotonic() - began)
-    tell(done)
-    return done
+    return StageDone(stage, str(ds), ran, monotonic() - began)
 
 
 def estimate(stages: Stages, start: date, end: date, *, tell: Tell = lambda _: None) -> pa.Table:

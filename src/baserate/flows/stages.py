@@ -63,6 +63,8 @@ from baserate.terms.words import NoLabelReason
 
 Advance = Callable[[int, int], None]
 
+#: A worker of a run that was killed needs a moment to let go of its day.
+_WAIT_SECONDS = 10.0
 _CONTENT = ["ds", "turns", "content_digest"]
 
 
@@ -146,7 +148,9 @@ class Stages:
             return False
         built = build_records(self.workspace.engine, self.programme, self.workspace.root, ds)
         schema = interactions_schema(self.programme.policy_ids(), self.programme.own_columns())
-        with self.store.run(stage="records", ds=ds, inputs=inputs) as run:
+        with self.store.run(
+            stage="records", ds=ds, inputs=inputs, wait_seconds=_WAIT_SECONDS
+        ) as run:
             run.write("interactions", built.interactions, schema)
             run.write("quarantine", built.quarantine, QUARANTINE)
             run.write("audit", built.audit, AUDIT)

@@ -37,6 +37,10 @@ class BaserateError(Exception):
         self.hint = hint
         super().__init__(self._message())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error travels between processes whole."""
+        return _again, (type(self), self.__dict__)
+
     def _message(self) -> str:
         parts = [self.problem if self.where is None else f"{self.where}: {self.problem}"]
         if self.expected is not None:
@@ -57,6 +61,13 @@ class BaserateError(Exception):
             "got": self.got,
             "hint": self.hint,
         }
+
+
+def _again(kind: type[BaserateError], fields: dict[str, Any]) -> BaserateError:
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    error.args = (error._message(),)
+    return error
 
 
 class ProgrammeError(BaserateError):
