@@ -140,6 +140,14 @@ def test_a_refusal_without_text_is_shown_as_a_refusal_and_is_not_gone():
     assert render_unit(record(turn(response=None))).lost_a_response
 
 
+def test_a_turn_answered_with_pins_alone_has_no_response_to_judge():
+    unit = render_unit(record(turn(response=None, is_refusal=None, pins=[pin(1)])))
+    assert [s.key.kind for s in unit.subjects] == ["query", "component"]
+    assert not unit.lost_a_response
+    lost = render_unit(record(turn(response=None, is_refusal=False, pins=[pin(1)])))
+    assert lost.lost_a_response
+
+
 @pytest.mark.parametrize("components", [None, []])
 def test_an_interaction_without_pins_renders(components):
     unit = render_unit(record(turn() | {"components": components}))

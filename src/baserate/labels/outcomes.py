@@ -34,7 +34,10 @@ def shown_subjects(interactions: pa.Table) -> pa.Table:
     responses = _subject_rows(
         by_row,
         rows=row,
-        keep=pc.is_valid(pc.struct_field(turn, "response_text")),
+        keep=pc.or_(
+            pc.is_valid(pc.struct_field(turn, "response_text")),
+            pc.is_valid(pc.struct_field(turn, "is_refusal")),
+        ),
         turn=pc.struct_field(turn, "turn"),
         kind=SubjectKind.RESPONSE,
     )

@@ -156,17 +156,22 @@ def _subject_text(subject: Subject) -> str:
 
 
 def _turn_subjects(turn: Mapping[str, Any]) -> list[Subject]:
+    """The query, the response and the Pins of a turn.
+
+    A turn that was answered with Pins alone (no response row: ``is_refusal`` is null) has no
+    response to judge; one whose response row has lost its text has one that is gone.
+    """
     number = int(turn["turn"])
     response = turn.get("response_text")
     if not response and turn.get("is_refusal"):
         response = DECLINED
     query = _parts(text=turn.get("query_text"))
     pins = sorted(turn.get("components") or (), key=lambda c: c["position"])
-    return [
-        Subject(SubjectKey(SubjectKind.QUERY, number, 0), query),
-        Subject(SubjectKey(SubjectKind.RESPONSE, number, 0), _parts(text=response)),
-        *(_pin(number, pin) for pin in pins),
-    ]
+    shown = [_pin(number, pin) for pin in pins]
+    if response is not None or turn.get("is_refusal") is not None or not pins:
+        answer = Subject(SubjectKey(SubjectKind.RESPONSE, number, 0), _parts(text=response))
+        shown.insert(0, answer)
+    return [Subject(SubjectKey(SubjectKind.QUERY, number, 0), query), *shown]
 
 
 def _pin(turn: int, pin: Mapping[str, Any]) -> Subject:

@@ -11,6 +11,7 @@ from baserate.records.bench import Workbench
 from baserate.records.children import Children
 from baserate.records.content import component_text, digest_of, turn_text
 from baserate.records.relational import (
+    FALSE,
     TRUE,
     attach,
     each_text,
@@ -139,7 +140,13 @@ def _turns(
     )
     kept = facts.kept.select(*TURN_KEY, "answered", "n_components", "exposure")
     turns = kept.inner_join(asked, TURN_KEY)
-    answers = responses.used.select(*TURN_KEY, "response_text", "is_refusal", "model_version")
+    # A turn with a response row has is_refusal, true or false; one without has null there.
+    answers = responses.used.select(
+        *TURN_KEY,
+        "response_text",
+        is_refusal=responses.used["is_refusal"].fill_null(FALSE),
+        model_version="model_version",
+    )
     turns = attach(turns, answers, TURN_KEY)
     nothing = ibis.literal([], _NO_COMPONENTS)
     if components is None:

@@ -21,6 +21,7 @@ COMPONENT_TYPE = pa.struct(
         ("impressions", pa.int64()),
     ]
 )
+#: ``is_refusal`` is null where the turn has no response row: it was answered with Pins alone.
 TURN_TYPE = pa.struct(
     [
         ("turn", pa.int64()),
