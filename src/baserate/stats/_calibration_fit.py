@@ -13,7 +13,7 @@ from scipy.special import betaln, expit, logit
 from baserate.stats.arrays import Array, BoolArray, IntArray
 from baserate.terms.errors import DesignError
 
-CURVE_SLOPE_SD = 2.0
+SLOPE_SDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
 MISSING_CLASS_STRENGTH = 0.5
 
 
@@ -134,41 +134,64 @@ def bin_edges(labels: Labels, n_bins: int) -> Array:
     return np.asarray(edges[edges > scores[0]], dtype=np.float64)
 
 
-def rank_curve(sums: Sums, rate: float, *, rising: bool) -> Array:
+def rank_curve(sums: Sums, rate: float, n_labels: int, *, rising: bool) -> Array:
     r"""A smooth curve of P(violates) over the rank of the score, one value per bin.
 
     $$ \mathrm{logit}\, g = b_0 + b_1 z_1 + b_2 z_2, \qquad
        z_1 \propto \ln r, \quad z_2 \propto -\ln(1 - r) $$
 
-    with r the weighted mid-rank of the bin, both terms standardised, slopes with a normal prior
-    of standard deviation 2 (and 0 or above if rising), so that without positives the curve is
-    the overall rate. Ranks make it free of the score's scale.
-    References: beta calibration: Kull, Silva Filho & Flach (2017).
+    with r the weighted mid-rank of the bin, both terms standardised, slopes normal around 0 (and
+    0 or above if rising). The curves for several prior deviations of the slopes are averaged by
+    their evidence (Laplace), so a score that says nothing gives the flat overall rate, and one
+    that says much a steep curve. A bin counts with its effective size, at most with what a plain
+    sample would have of it: where labels are many the bin speaks for itself. Ranks make the
+    curve free of the score's scale.
+    References: beta calibration: Kull, Silva Filho & Flach (2017); evidence: MacKay (1992).
     """
     overall = float(sums.positive.sum() / sums.mass.sum())
     if not 0.0 < overall < 1.0:
         return np.full(sums.mass.size, rate)
     share = sums.mass / sums.mass.sum()
+    terms = _rank_terms(share)
+    trials = np.minimum(sums.n_eff(), n_labels * share)
+    fits = [_fit_curve(terms, trials, trials * sums.share(), sd, rising) for sd in SLOPE_SDS]
+    evidence = np.array([fit.evidence for fit in fits])
+    weights = np.exp(evidence - evidence.max())
+    curves = np.array([expit(fit.terms @ terms.T) for fit in fits])
+    mean = weights @ curves / weights.sum()
+    return np.asarray(np.clip(mean, 1e-12, 1.0 - 1e-12), dtype=np.float64)
+
+
+class _Curve(NamedTuple):
+    terms: Array
+    evidence: float
+
+
+def _rank_terms(share: Array) -> Array:
+    """Intercept, ln r and -ln(1 - r) at the mid-ranks, the last two standardised, shape (B, 3)."""
     ranks = np.clip(np.cumsum(share) - 0.5 * share, 1e-12, 1.0 - 1e-12)
-    terms = np.column_stack([np.log(ranks), -np.log1p(-ranks)])
-    terms = terms - share @ terms
-    spread = np.sqrt(share @ terms**2)
-    terms = terms / np.where(spread > 0.0, spread, 1.0)
-    n_eff = float(sums.mass.sum() ** 2 / sums.square.sum())
-    trials, positives = n_eff * share, n_eff * share * sums.share()
+    slopes = np.column_stack([np.log(ranks), -np.log1p(-ranks)])
+    slopes = slopes - share @ slopes
+    spread = np.sqrt(share @ slopes**2)
+    return np.column_stack([np.ones(share.size), slopes / np.where(spread > 0.0, spread, 1.0)])
+
+
+def _fit_curve(terms: Array, trials: Array, positives: Array, sd: float, rising: bool) -> _Curve:
+    """Logistic regression with slopes ~ N(0, sd^2), and the log evidence of that sd."""
+    penalty = np.array([0.0, sd**-2, sd**-2])
 
     def loss(b: Array) -> tuple[float, Array]:
-        z = b[0] + terms @ b[1:]
-        residual = trials * expit(z) - positives
-        value = (trials * np.logaddexp(0.0, z) - positives * z).sum()
-        slopes = b[1:] / CURVE_SLOPE_SD**2
-        gradient = np.concatenate([[residual.sum()], terms.T @ residual + slopes])
-        return float(value + 0.5 * (b[1:] @ slopes)), gradient
+        z = terms @ b
+        value = (trials * np.logaddexp(0.0, z) - positives * z).sum() + 0.5 * b @ (penalty * b)
+        return float(value), terms.T @ (trials * expit(z) - positives) + penalty * b
 
+    start = np.array([logit(positives.sum() / trials.sum()), 0.0, 0.0])
     bounds = [(None, None)] + [(0.0 if rising else None, None)] * 2
-    found = minimize(loss, [logit(rate), 0.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
-    curve = np.clip(expit(found.x[0] + terms @ found.x[1:]), 1e-12, 1.0 - 1e-12)
-    return np.asarray(curve, dtype=np.float64)
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    p = expit(terms @ found.x)
+    hessian = (terms.T * (trials * p * (1.0 - p))) @ terms + np.diag(penalty)
+    log_det = float(np.linalg.slogdet(hessian)[1])
+    return _Curve(found.x, -float(found.fun) - 2.0 * np.log(sd) - 0.5 * log_det)
 
 
 def posterior(sums: Sums, strength: float) -> tuple[Array, Array]:

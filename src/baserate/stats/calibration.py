@@ -177,7 +177,9 @@ def fit_binned_calibration(
     scored = labels.where(~labels.missing)
     edges = bin_edges(scored, n_bins)
     sums = scored.sums(edges)
-    centre = rank_curve(sums, labels.rate(), rising=monotone) if edges.size else labels.rate()
+    centre: Array | float = labels.rate()
+    if edges.size:
+        centre = rank_curve(sums, labels.rate(), scored.score.size, rising=monotone)
     sums = sums.centred(centre)
     blocks = monotone_blocks(sums, prior_strength) if monotone else np.arange(edges.size + 1)
     return _from_blocks(labels, edges, sums, blocks, prior_strength)

@@ -107,8 +107,8 @@ def clipped_to_sum(size: Array, total: float, lower: Array, upper: Array) -> Arr
 
     $$ z_i = \min(u_i, \max(l_i, c\,x_i)), \qquad \sum_i z_i = T $$
 
-    The sum is continuous, piecewise linear and nondecreasing in c. Bisection finds the piece,
-    one division then finds c in it exactly.
+    The sum is continuous, piecewise linear and nondecreasing in c: Newton steps, kept in a
+    bracket, land on the right piece and solve it exactly.
 
     Args:
         size: x_i > 0, shape (N,).
@@ -128,24 +128,19 @@ def clipped_to_sum(size: Array, total: float, lower: Array, upper: Array) -> Arr
             hint="lower the floors or raise the total",
         )
     low, high = 0.0, float((upper / size).max())
+    scale = min(total / float(size.sum()), high)
     for _ in range(200):
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
+        scaled = scale * size
+        clipped = np.clip(scaled, lower, upper)
+        gap = total - float(clipped.sum())
+        if abs(gap) <= 1e-14 * total or high - low <= 1e-16 * high:
             break
-        if np.clip(middle * size, lower, upper).sum() < total:
-            low = middle
-        else:
-            high = middle
-    return _finish_piece(size, total, lower, upper, high)
-
-
-def _finish_piece(size: Array, total: float, lower: Array, upper: Array, scale: float) -> Array:
-    clipped = np.clip(scale * size, lower, upper)
-    free = (clipped > lower) & (clipped < upper)
-    if free.any():
-        exact = (total - clipped[~free].sum()) / size[free].sum()
-        clipped[free] = np.clip(exact * size[free], lower[free], upper[free])
-    return clipped
+        low, high = (scale, high) if gap > 0.0 else (low, scale)
+        slope = float(size[(scaled > lower) & (scaled < upper)].sum())
+        scale = scale + gap / slope if slope > 0.0 else high
+        if not low < scale < high:
+            scale = 0.5 * (low + high)
+    return np.asarray(clipped)
 
 
 def take_alls(inclusion_prob: Array) -> BoolArray:
