@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import beta, multivariate_normal, norm, spearmanr
 
+from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.records import build_records
 from baserate.terms.errors import DesignError
+from baserate.terms.programme import Programme
+from baserate.terms.schemas import LOGGING_TABLES
 from baserate.worlds.platforms import (
     SCORE_QUALITIES,
     Clusters,
@@ -21,6 +28,7 @@ from baserate.worlds.platforms import (
     PlatformSpec,
     Scores,
     build_platform,
+    write_logs,
 )
 
 FULL = PlatformSpec(
@@ -259,3 +267,66 @@ def test_without_components_the_exposure_rate_is_that_of_whole_interactions() ->
 def test_a_dial_outside_its_range_is_refused_by_name(dials: dict[str, object]) -> None:
     with pytest.raises(DesignError, match="platform cannot be made"):
         platform(**dials)
+
+
+LOGGED = PlatformSpec(
+    units=1_200,
+    days=2,
+    prevalence=(0.05, 0.02),
+    scores=Scores("missing"),
+    clusters=Clusters(users=200),
+    components=Components(pins=3.0),
+)
+START = date(2026, 1, 5)
+
+
+def programme() -> Programme:
+    paths = {t: f"{t}/ds={{ds}}/*.parquet" for t in LOGGING_TABLES} | {"users": "users/*.parquet"}
+    return Programme.model_validate(
+        {
+            "programme": "platform",
+            "salt": "a-salt-of-tests",
+            "tables": {name: {"path": path, "columns": {}} for name, path in paths.items()},
+            "records": {"late_days": 0},
+            "policies": [{"id": p, "name": p, "definition": "made up"} for p in ("p0", "p1")],
+            "sampling": {"human_budget": 0},
+            "judge": {"kind": "local", "training": "none.parquet"},
+        }
+    )
+
+
+def test_logs_become_the_interactions_that_the_platform_has(tmp_path: Path) -> None:
+    made = build_platform(LOGGED)
+    written = write_logs(made, tmp_path, START)
+    assert written["requests"] == written["responses"] == made.units
+    assert written["scores"] == (~np.isnan(made.score)).sum()
+    with DuckDBEngine(memory_limit="500MB", threads=1, temp_directory=tmp_path / "t") as engine:
+        for day in range(2):
+            built = build_records(engine, programme(), tmp_path, START + timedelta(days=day))
+            table = built.interactions.to_pyarrow().sort_by("interaction_id").to_pylist()
+            mine = made.day == day
+            assert len(table) == mine.sum()
+            assert [row["exposure"] for row in table] == made.exposure[mine].tolist()
+            scores = np.array([[row["score_p0"], row["score_p1"]] for row in table], dtype=float)
+            np.testing.assert_array_equal(scores, made.score[mine])
+            assert built.quarantine.count().to_pyarrow().as_py() == 0
+
+
+def test_the_census_beside_the_logs_is_the_truth(tmp_path: Path) -> None:
+    made = build_platform(LOGGED)
+    write_logs(made, tmp_path, START)
+    truth = pq.read_table(tmp_path / "truth.parquet").to_pylist()
+    assert len(truth) == 2 * 2 * 3
+    for estimand in ("interaction_rate", "exposure_rate", "any_component_rate"):
+        lines = [r for r in truth if r["estimand"] == estimand and r["policy"] == "p1"]
+        whole = sum(r["numerator"] for r in lines) / sum(r["denominator"] for r in lines)
+        assert whole == pytest.approx(made.outcome(estimand).rate()[1], rel=1e-12)
+    again = tmp_path / "again"
+    write_logs(made, again, START)
+    for path in again.rglob("*.parquet"):
+        assert path.read_bytes() == (tmp_path / path.relative_to(again)).read_bytes()
+
+
+def test_a_platform_without_components_has_no_logs(tmp_path: Path) -> None:
+    with pytest.raises(DesignError, match="with components"):
+        write_logs(platform(), tmp_path)

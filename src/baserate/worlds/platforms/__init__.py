@@ -4,6 +4,7 @@
 sample: that is what is on trial.
 """
 
+from baserate.worlds.platforms.logs import census, write_logs
 from baserate.worlds.platforms.parts import ComponentArrays
 from baserate.worlds.platforms.platform import (
     Outcome,
@@ -40,4 +41,6 @@ __all__ = [
     "ScoreQuality",
     "Scores",
     "build_platform",
+    "census",
+    "write_logs",
 ]
