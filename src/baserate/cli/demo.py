@@ -170,5 +170,5 @@ def _row(row: dict[str, Any], names: dict[str, str]) -> tuple[str, ...]:
         text.interval or "-",
         "yes" if row["covers"] else "[yellow]no[/]",
         f"{row['n_positive']:,}",
-        figures.about(row["n_effective"]),
+        figures.about(row["n_effective"]) if row["status"] == "rate" else "–",
     )
