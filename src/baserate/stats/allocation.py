@@ -132,12 +132,16 @@ def wright(
 def _greedy_prefix(n: int, spread: Array, low: Array, high: Array) -> Array:
     """Where the greedy walk stands after all priorities above some level, at most n units."""
 
+    top = float(spread.max())
+    if top <= 0.0:
+        return low.copy()
+    scaled = spread / top
+
     def reached(level: float) -> Array:
-        ratio = spread / level
+        ratio = scaled / level
         return np.clip(np.floor(0.5 + np.sqrt(0.25 + ratio**2) * (1 - 1e-12)), low, high)
 
-    top = max(float(spread.max()), 1e-300)
-    inside, outside = 2.0 * top, top * 1e-18
+    inside, outside = 2.0, 1e-18
     for _ in range(200):
         middle = float(np.sqrt(inside * outside))
         if reached(middle).sum() <= n:

@@ -36,7 +36,10 @@ class MultiPolicyDraw(NamedTuple):
     @property
     def regret(self) -> Array:
         """How much wider each policy's error is than under its own best draw, 0 for not at all."""
-        return np.asarray(self.relative_std_error / self.own_best - 1.0)
+        certain = self.own_best <= 0.0  # a census leaves no error to compare
+        return np.where(
+            certain, 0.0, self.relative_std_error / np.where(certain, 1.0, self.own_best) - 1.0
+        )
 
 
 def solve_multi_policy(
