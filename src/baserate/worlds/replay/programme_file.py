@@ -53,7 +53,7 @@ def _head(material: Material, spec: ReplaySpec) -> str:
     return (
         f"{comment}\n{note}"
         "programme: replay\n"
-        f'title: "Replay of {material.name}: {planted_change(spec)}"\n'
+        'title: "AI answers on a replayed platform"\n'
         "# Key of the permanent random numbers: another salt, another sample.\n"
         f'salt: "replay-{spec.seed}"'
     )
