@@ -84,7 +84,7 @@ def test_labels_that_arrive_late_do_not_redraw_a_sample(workspace: Path) -> None
     _drop_key(workspace / "baserate.yaml", "absent_means")
     held = baserate("run", "--workspace", workspace)
     assert held.returncode == 1, held.stderr
-    assert "judge_is_corrected_by_people" in held.stderr
+    assert "160 by people" in held.stderr
     before = digests(workspace)
     worklist = sorted((workspace / "worklists").glob("*.jsonl"))
     assert len(worklist) == 2
