@@ -53,7 +53,7 @@ def draw_design(name: str, inclusion_prob: ArrayLike) -> Design:
             counts n p_i.
     Raises: DesignError if the word is unknown, or as the design does.
     Example:
-        >>> draw_design("pareto", [0.2, 0.8, 1.0]).fixed_size
+        >>> draw_design("sampford", [0.2, 0.8, 1.0]).fixed_size
         True
     """
     factory = _BUILT_IN.get(name)
