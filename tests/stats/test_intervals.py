@@ -13,12 +13,15 @@ from scipy import stats as reference
 from baserate.stats.intervals import (
     METHODS,
     Interval,
+    anticipated_gamma,
     anticipated_variance_logit,
     anticipated_variance_of_total,
     blind_spot_caveat,
     clopper_pearson_interval,
+    contaminated_model,
     effective_size,
     fay_feuer_interval,
+    guarded_gamma,
     guarded_logit,
     korn_graubard_interval,
     logit_interval,
@@ -113,6 +116,34 @@ def test_tiwari_is_narrower_than_fay_feuer_and_equal_for_equal_weights() -> None
     )
     assert tiwari.lower == fay_feuer.lower
     assert tiwari.upper < fay_feuer.upper
+
+
+def test_anticipated_gamma_is_the_exact_poisson_interval_for_equal_weights() -> None:
+    count, weight = 7, 0.001
+    ends = anticipated_gamma(
+        count * weight,
+        math.sqrt(count) * weight,
+        anticipated_variance=0.02 * weight,
+        anticipated_value=0.02,
+    )
+    assert ends.lower == pytest.approx(weight * reference.chi2.ppf(0.025, 2 * count) / 2)
+    assert ends.upper == pytest.approx(weight * reference.chi2.ppf(0.975, 2 * count + 2) / 2)
+
+
+def test_contamination_keeps_the_models_total_and_lifts_its_floor() -> None:
+    mu, v = np.array([0.0, 0.1, 0.5]), np.array([5.0, 1.0, 2.0])
+    mixed = contaminated_model(mu, v, share=0.02)
+    assert v @ mixed == pytest.approx(v @ mu)
+    assert mixed.min() == pytest.approx(0.02 * (v @ mu) / v.sum())
+
+
+def test_guarded_gamma_counts_what_the_score_expected_and_labels_did_not_find() -> None:
+    common = {"anticipated_variance": 1e-9, "largest_contribution": 1.0, "invisible_share": 0.0}
+    as_expected = guarded_gamma(0.002, 1e-4, anticipated_value=0.002, **common)
+    plain = anticipated_gamma(0.002, 1e-4, anticipated_variance=1e-9, anticipated_value=0.002)
+    assert as_expected.upper == pytest.approx(plain.upper)
+    less_found = guarded_gamma(0.002, 1e-4, anticipated_value=0.005, **common)
+    assert less_found.upper > 0.005
 
 
 def test_zero_positives_give_the_rule_of_three() -> None:

@@ -1,5 +1,10 @@
 """Confidence intervals for rates, named for what they are."""
 
+from baserate.stats.intervals.anticipated_gamma import (
+    anticipated_gamma,
+    contaminated_model,
+    guarded_gamma,
+)
 from baserate.stats.intervals.binomial import (
     clopper_pearson_interval,
     effective_size,
@@ -38,13 +43,16 @@ __all__ = [
     "Method",
     "MonotoneIntervals",
     "Side",
+    "anticipated_gamma",
     "anticipated_variance_logit",
     "anticipated_variance_of_total",
     "blind_spot_caveat",
     "bootstrap_t_interval",
     "clopper_pearson_interval",
+    "contaminated_model",
     "effective_size",
     "fay_feuer_interval",
+    "guarded_gamma",
     "guarded_logit",
     "jeffreys_interval",
     "korn_graubard_interval",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 from scipy import special
 
-from baserate.stats.intervals.interval import Interval, Side, bounded, tail
+from baserate.stats.intervals.interval import (
+    Interval,
+    Side,
+    bounded,
+    normal_quantile,
+    tail,
+)
 from baserate.terms.errors import DesignError
 
 
@@ -64,6 +73,28 @@ def tiwari_interval(
     )
 
 
+class GammaEnds(NamedTuple):
+    """Quantiles of a gamma law on both sides of its mean."""
+
+    lower: float
+    upper: float
+
+
+def gamma_ends(mean: float, variance: float, level: float, side: Side) -> GammaEnds:
+    """Quantiles of the gamma law with this mean and variance; the mean itself at variance 0."""
+    alpha = tail(level, side)
+    if mean <= 0.0:
+        return GammaEnds(0.0, 0.0)
+    if variance <= 1e-24 * mean**2:
+        return GammaEnds(mean, mean)
+    shape, scale = mean**2 / variance, variance / mean
+    if shape > 1e9:  # the normal law to all digits that matter
+        reach = normal_quantile(level, side) * math.sqrt(variance)
+        return GammaEnds(mean - reach, mean + reach)
+    lower = float(special.gammaincinv(shape, alpha)) * scale
+    return GammaEnds(lower, float(special.gammainccinv(shape, alpha)) * scale)
+
+
 def _gamma(
     method: str, value: float, std_error: float, w: float, w2: float, level: float, side: Side
 ) -> Interval:
@@ -72,12 +103,7 @@ def _gamma(
             "a gamma interval needs a rate and weights that are not negative",
             got=f"value {value!r}, standard error {std_error!r}, weight {w!r}",
         )
-    alpha, variance = tail(level, side), std_error**2
-    lower = 0.0
-    if value > 0.0 and variance > 0.0:
-        lower = float(special.gammaincinv(value**2 / variance, alpha)) * variance / value
-    elif value > 0.0:
-        lower = value
-    above, spread = value + w, variance + w2
-    upper = float(special.gammaincinv(above**2 / spread, 1.0 - alpha)) * spread / above
+    variance = std_error**2
+    lower = gamma_ends(value, variance, level, side).lower
+    upper = gamma_ends(value + w, variance + w2, level, side).upper
     return bounded(lower, upper, level=level, side=side, method=method, value=min(value, 1.0))

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from scipy import special
 
+from baserate.stats.intervals.anticipated_gamma import anticipated_gamma, guarded_gamma
 from baserate.stats.intervals.binomial import (
     clopper_pearson_interval,
     jeffreys_interval,
@@ -36,9 +37,15 @@ Method: TypeAlias = Literal[
     "fay_feuer",
     "anticipated_variance_logit",
     "guarded_logit",
+    "anticipated_gamma",
+    "guarded_gamma",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
-_FROM_FRAME = ("anticipated_variance_logit", "guarded_logit")
+_ANTICIPATED = {
+    "anticipated_variance_logit": anticipated_variance_logit,
+    "anticipated_gamma": anticipated_gamma,
+}
+_GUARDED = {"guarded_logit": guarded_logit, "guarded_gamma": guarded_gamma}
 _NO_SPREAD = 1e-14  # below it a standard error is rounding
 _NO_INFORMATION = 1e-3  # effective size below which an estimate says nothing
 _COUNTS = {
@@ -78,14 +85,14 @@ def proportion_interval(
         n_positive: Labelled units that violate; None: taken to be none if ``value`` <= 0.
         largest_contribution: Most that one unit of the frame (not a take-all) could add to the
             rate: max of v y_max / (pi T_x). Needed for an upper limit at zero positives, for
-            ``"fay_feuer"`` and for ``"guarded_logit"``.
+            ``"fay_feuer"`` and for the guarded methods.
         level: Nominal coverage, in (0, 1).
         side: ``"two-sided"``, or the one end that is guarded.
         method: One of :data:`METHODS`.
-        anticipated_variance: V_mu of the rate; for ``"anticipated_variance_logit"`` and
-            ``"guarded_logit"``.
-        anticipated_value: Rate under the model; for the same two.
-        invisible_share: q; for ``"guarded_logit"``.
+        anticipated_variance: V_mu of the rate; for the anticipated and guarded methods (those
+            named gamma want it under the contaminated model).
+        anticipated_value: Rate under the same model; for the same methods.
+        invisible_share: q; for the guarded methods.
     Raises: DesignError on an unknown method, a negative or non-finite number, or a method that
         needs what was not given.
 
@@ -98,7 +105,7 @@ def proportion_interval(
         return _counted(value, n, level, side, method)
     if (value <= 0.0) if n_positive is None else (n_positive == 0):
         return _nothing_found(largest_contribution, level, side, method)
-    if std_error < _NO_SPREAD and method not in _FROM_FRAME:
+    if std_error < _NO_SPREAD and method not in (*_ANTICIPATED, *_GUARDED):
         return _no_variance(value, largest_contribution, level, side, method)
     if method == "wald":
         return wald_interval(value, std_error, level=level, side=side)
@@ -122,8 +129,8 @@ def proportion_interval(
         return _COUNTS[method](value, effective, level=level, side=side)
     v_mu = _needed("anticipated_variance", anticipated_variance, method)
     r_mu = _needed("anticipated_value", anticipated_value, method)
-    if method == "anticipated_variance_logit":
-        return anticipated_variance_logit(
+    if method in _ANTICIPATED:
+        return _ANTICIPATED[method](
             value,
             std_error,
             anticipated_variance=v_mu,
@@ -131,7 +138,7 @@ def proportion_interval(
             level=level,
             side=side,
         )
-    return guarded_logit(
+    return _GUARDED[method](
         value,
         std_error,
         anticipated_variance=v_mu,
