@@ -14,8 +14,6 @@ from baserate.stats.change import (
     benjamini_hochberg,
     change_between,
     coordinated_joint_prob,
-    labels_for_change,
-    minimum_detectable_change,
     overlap_covariance,
 )
 from baserate.stats.decomposition import kitagawa_decomposition
@@ -89,23 +87,6 @@ def test_false_discoveries_stay_below_the_rate_and_unadjusted_tests_do_not() -> 
     assert np.mean(plain) > 0.3
 
 
-def test_detectable_change_and_labels_are_each_others_inverse() -> None:
-    one = 0.002 * 0.998
-    n = labels_for_change(0.001, one)
-    assert minimum_detectable_change(one / n, one / n) <= 0.001
-    assert minimum_detectable_change(one / (n - 1), one / (n - 1)) > 0.001
-    textbook = 2 * one * (1.959964 + 0.841621) ** 2 / 0.001**2
-    assert n == math.ceil(textbook)
-
-
-def test_the_power_promised_is_the_power_delivered() -> None:
-    rng = np.random.default_rng(3)
-    delta = minimum_detectable_change(1e-6, 2e-6, covariance=5e-7, power=0.8)
-    gap = delta + rng.normal(0, math.sqrt(2e-6), 20_000)
-    found = np.mean(np.abs(gap) > 1.959964 * math.sqrt(2e-6))
-    assert found == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / 20_000))
-
-
 rates = st.lists(st.floats(0, 0.2), min_size=4, max_size=4)
 exposures = st.lists(st.floats(0, 1e6), min_size=4, max_size=4).filter(lambda x: sum(x) > 1)
 
@@ -158,8 +139,6 @@ def test_standard_errors_of_the_parts_are_those_of_repeated_estimates() -> None:
         lambda: coordinated_joint_prob([0.5], [0.5], rotation=1.0),
         lambda: benjamini_hochberg([1.2]),
         lambda: benjamini_hochberg([0.2], dependence="some"),
-        lambda: labels_for_change(0.0, 1.0),
-        lambda: minimum_detectable_change(1.0, 1.0, power=1.0),
         lambda: kitagawa_decomposition([0.1], [0.1], [0.0], [1.0]),
         lambda: kitagawa_decomposition([0.1], [0.1, 0.2], [1.0], [1.0]),
         lambda: kitagawa_decomposition([0.1], [0.1], [1.0], [1.0], covariance_before=[1.0, 2.0]),

@@ -204,54 +204,6 @@ def benjamini_hochberg(
     return Discoveries(adjusted <= rate, adjusted)
 
 
-def minimum_detectable_change(
-    before_variance: float,
-    after_variance: float,
-    *,
-    covariance: float = 0.0,
-    level: float = 0.95,
-    power: float = 0.8,
-) -> float:
-    r"""Smallest true difference that a two-sided test finds with the given power.
-
-    $$ (z_{1-\alpha/2} + z_{power}) \sqrt{V_1 + V_2 - 2C_{12}} $$
-
-    Args:
-        before_variance: V_1, >= 0.
-        after_variance: V_2, >= 0, as anticipated under the design.
-        covariance: C_12.
-        level: 1 - alpha, in (0, 1).
-        power: In (0, 1).
-    Raises: DesignError on a negative variance or a power outside (0, 1).
-    """
-    _check_variances(before_variance, after_variance, covariance)
-    if not 0.0 < power < 1.0:
-        raise DesignError("power must lie in (0, 1)", code="level", got=repr(power))
-    z = normal_quantile(level, "two-sided") + float(special.ndtri(power))
-    return max(z, 0.0) * math.sqrt(max(before_variance + after_variance - 2.0 * covariance, 0.0))
-
-
-def labels_for_change(
-    change: float, unit_variance: float, *, level: float = 0.95, power: float = 0.8
-) -> int:
-    r"""Labels per period needed to find a change, two separate samples of the same design.
-
-    $$ n = \lceil 2 V_1 (z_{1-\alpha/2} + z_{power})^2 / \Delta^2 \rceil,\qquad V(n) = V_1/n $$
-
-    Args:
-        change: Delta, the difference to find, not 0.
-        unit_variance: V_1: n times the variance of the rate at n labels (R(1-R) for a simple
-            random sample, far less for a steered one).
-        level: 1 - alpha, in (0, 1).
-        power: In (0, 1).
-    Raises: DesignError if the change is 0.
-    """
-    if change == 0.0 or not math.isfinite(change):
-        raise DesignError("no number of labels finds a change of zero", got=repr(change))
-    one = minimum_detectable_change(unit_variance, unit_variance, level=level, power=power)
-    return math.ceil((one / change) ** 2 * (1.0 - 1e-12))
-
-
 def _check_variances(before: float, after: float, covariance: float) -> None:
     if not (before >= 0.0 and after >= 0.0 and math.isfinite(before + after)):
         raise DesignError("a variance is negative or not finite", got=f"{before!r}, {after!r}")

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, BoolArray, IntArray
+from baserate.stats.arrays import Array, IntArray
+from baserate.stats.domains import domain_columns
 from baserate.stats.ladder_inputs import (
     DenominatorKind,
     aligned_values,
@@ -19,18 +20,15 @@ from baserate.stats.ladder_inputs import (
     fold_codes,
     model_total,
     safe_ratio,
-    weighted_sum,
     x_values,
 )
 from baserate.stats.phases import (
     Phase,
-    TopSample,
-    chain_probabilities,
+    PhaseChain,
     cluster_deviations,
     lone_strata,
+    phase_chain,
     phase_deviations,
-    selected_masks,
-    top_sample,
 )
 from baserate.terms.errors import DesignError
 
@@ -182,61 +180,85 @@ def ladder_estimate(
             got=f"{len(rungs)} rungs, {len(phases)} phases",
         )
     n = np.asarray(rungs[0]).shape[0] if np.asarray(rungs[0]).ndim else 0
-    masks = selected_masks(phases, n)
-    chains = chain_probabilities(phases, masks)
-    sample = top_sample(phases, masks)
-    values = aligned_values(rungs, masks, frame_model, n)
-    x = None if denominator == "known" else x_values(denominator_values, masks[0])
+    chain = phase_chain(phases, n)
+    values = aligned_values(rungs, chain.masks, frame_model, n)
+    x = None if denominator == "known" else x_values(denominator_values, chain.masks[0])
     cells = common_width(values, x, [denominator_total, frame_model_total])
-    mu_total = model_total(frame_model, frame_model_total, cells)
 
-    top = values[-1][sample.rows]
     if coefficients == "tuned":
-        fold = fold_codes(folds, n)
-        target = top if x is None else top - _ratio(values[-1], x, chains, masks) * x[sample.rows]
-        tuned = _tuned(values, target, sample, fold, tuned_range)
+        tuned = _tuned(values, x, chain, fold_codes(folds, n), tuned_range)
     else:
-        fold = np.zeros(n, dtype=np.int64)
-        tuned = fixed_coefficients(coefficients, len(phases))
-    scaled = [tuned[k][fold] * values[k] for k in range(len(phases))] + [values[-1]]
+        tuned = _Coefficients(
+            fixed_coefficients(coefficients, len(phases)), np.zeros(n, dtype=np.int64)
+        )
+    scaled = [tuned.of(k) * values[k] for k in range(len(phases))] + [values[-1]]
 
-    total = np.broadcast_to(tuned[0].mean(axis=0) * mu_total, (cells,)).copy()
+    mu_total = model_total(frame_model, frame_model_total, cells)
+    total = np.broadcast_to(tuned.mean(0) * mu_total, (cells,)).copy()
     for k in range(len(phases)):
-        total += weighted_sum(scaled[k + 1] - scaled[k], chains[k], masks[k])
-    t_x = denominator_totals(denominator, denominator_total, x, chains, masks, cells)
+        total += chain.expansion(k) @ (scaled[k + 1] - scaled[k])
+    t_x = denominator_totals(denominator, denominator_total, x, chain, cells)
 
-    over_x = np.zeros((n, 1)) if x is None else (total / t_x) * x
-    deviations = []
-    for k in range(len(phases)):
-        x_from = _x_phase(denominator, k, len(phases))
-        if sample.clusters[k] is None:
-            residual = top - scaled[k][sample.rows]
-            if x_from is not None:
-                residual = residual - over_x[sample.rows]
-            residual = np.broadcast_to(residual, (sample.rows.size, cells))
-            deviations.append(phase_deviations(residual, sample, k))
-        else:
-            added = sum(
-                ((scaled[j + 1] - scaled[j]) * (masks[j] / chains[j])[:, None])
-                for j in range(k, len(phases))
-            )
-            if x_from is not None:
-                added = added - over_x * (masks[x_from] / chains[x_from])[:, None]
-            deviations.append(cluster_deviations(np.broadcast_to(added, (n, cells)), sample, k))
+    over_x = None if x is None else (total / t_x) * x
+    deviations = tuple(
+        _deviations(k, scaled, over_x, _x_phase(denominator, k, len(phases)), chain, cells)
+        for k in range(len(phases))
+    )
     by_phase = np.stack([(z**2).sum(axis=0) for z in deviations]) / t_x**2
+    positive = (values[-1][chain.top.rows] > 0.0).sum(axis=0)
     return LadderEstimate(
         total=total,
         denominator=t_x,
         rate=total / t_x,
         variance=by_phase.sum(axis=0),
         variance_by_phase=by_phase,
-        coefficients=np.stack([np.broadcast_to(c.mean(axis=0), (cells,)) for c in tuned]),
-        rows=sample.rows,
-        deviations=tuple(deviations),
-        phase_sizes=tuple(int(mask.sum()) for mask in masks),
-        n_positive=np.broadcast_to((top > 0.0).sum(axis=0), (cells,)).astype(np.int64),
-        lone_strata=lone_strata(sample),
+        coefficients=np.stack(
+            [np.broadcast_to(tuned.mean(k), (cells,)) for k in range(len(phases))]
+        ),
+        rows=chain.top.rows,
+        deviations=deviations,
+        phase_sizes=tuple(int(mask.sum()) for mask in chain.masks),
+        n_positive=np.broadcast_to(positive, (cells,)).astype(np.int64),
+        lone_strata=lone_strata(chain.top),
     )
+
+
+class _Coefficients(NamedTuple):
+    """lambda of each phase and fold, K arrays of shape (F, D or 1), and each unit's fold."""
+
+    by_fold: list[Array]
+    fold: IntArray
+
+    def of(self, phase: int) -> Array:
+        """Each unit's own coefficient, shape (n, D or 1)."""
+        return np.asarray(self.by_fold[phase][self.fold])
+
+    def mean(self, phase: int) -> Array:
+        """Mean over folds, shape (D or 1,)."""
+        return np.asarray(self.by_fold[phase].mean(axis=0))
+
+
+def _deviations(
+    phase: int,
+    scaled: Sequence[Array],
+    over_x: Array | None,
+    x_phase: int | None,
+    chain: PhaseChain,
+    cells: int,
+) -> Array:
+    """One phase's deviations of the residuals y_K - lambda y (- R x)."""
+    rows, n = chain.top.rows, chain.masks[0].size
+    if chain.top.clusters[phase] is None:
+        residual = scaled[-1][rows] - scaled[phase][rows]
+        if over_x is not None and x_phase is not None:
+            residual = residual - over_x[rows]
+        return phase_deviations(np.broadcast_to(residual, (rows.size, cells)), chain.top, phase)
+    added = np.zeros((n, cells))
+    for later in range(phase, len(scaled) - 1):
+        added += (scaled[later + 1] - scaled[later]) * chain.expansion(later)[:, None]
+    if over_x is not None and x_phase is not None:
+        added -= over_x * chain.expansion(x_phase)[:, None]
+    return cluster_deviations(added, chain.top, phase)
 
 
 def _x_phase(kind: DenominatorKind, phase: int, n_phases: int) -> int | None:
@@ -246,59 +268,29 @@ def _x_phase(kind: DenominatorKind, phase: int, n_phases: int) -> int | None:
     return 0 if kind == "first_phase" and phase == 0 else None
 
 
-def _ratio(y: Array, x: Array, chains: Sequence[Array], masks: Sequence[BoolArray]) -> Array:
-    """Hajek ratio on the last sample, shape (D,): what residuals are tuned around."""
-    t_y = weighted_sum(y, chains[-1], masks[-1])
-    return safe_ratio(t_y, weighted_sum(x, chains[-1], masks[-1]))
-
-
-def domain_columns(values: ArrayLike, domain: ArrayLike, n_domains: int) -> Array:
-    """Values split over domains: column p * n_domains + d holds y_p times 1{unit in d}.
-
-    The whole sample stays in every column, so the design's variance does too.
-
-    Args:
-        values: y, shape (n,) or (n, P). NaN outside a domain stays out of that domain's column.
-        domain: Domain code of each unit, 0 .. n_domains - 1, shape (n,); -1: in none.
-        n_domains: How many domains there are, seen or not.
-    Raises: DesignError if a code lies outside -1 .. n_domains - 1.
-    """
-    y = np.asarray(values, dtype=np.float64)
-    y = y[:, None] if y.ndim == 1 else y
-    codes = np.asarray(domain)
-    if codes.shape != (y.shape[0],) or (
-        codes.size and (codes.min() < -1 or codes.max() >= n_domains)
-    ):
-        raise DesignError(
-            "domain does not fit the values",
-            expected=f"{y.shape[0]} codes in -1..{n_domains - 1}",
-            got=f"shape {codes.shape}",
-        )
-    out = np.zeros((y.shape[0], y.shape[1], n_domains))
-    rows = np.flatnonzero(codes >= 0)
-    out[rows, :, codes[rows]] = y[rows]
-    return out.reshape(y.shape[0], y.shape[1] * n_domains)
-
-
 def _tuned(
     values: Sequence[Array],
-    target: Array,
-    sample: TopSample,
+    x: Array | None,
+    chain: PhaseChain,
     fold: IntArray,
     limits: tuple[float, float],
-) -> list[Array]:
-    """Coefficients per phase, each of shape (F, D or 1): row f never saw fold f's labels."""
-    sample_fold = fold[sample.rows]
+) -> _Coefficients:
+    """Coefficients that minimise each phase's variance; fold f's never saw fold f's labels."""
+    top, sample_fold = chain.top, fold[chain.top.rows]
+    target = values[-1][top.rows]
+    if x is not None:  # a ratio's residuals are tuned around R x
+        weight = chain.expansion(len(values) - 2)
+        target = target - safe_ratio(weight @ values[-1], weight @ x) * x[top.rows]
     tuned = []
     for phase in range(len(values) - 1):
-        below = values[phase][sample.rows]
+        below = values[phase][top.rows]
         slopes = []
         for number in range(int(fold.max()) + 1):
             others = np.flatnonzero(sample_fold != number)
-            part = sample.kept(others)
+            part = top.kept(others)
             z_target = phase_deviations(target[others], part, phase)
             z_below = phase_deviations(below[others], part, phase)
             slope = safe_ratio((z_target * z_below).sum(axis=0), (z_below**2).sum(axis=0))
             slopes.append(np.clip(slope, *limits))
         tuned.append(np.stack(slopes))
-    return tuned
+    return _Coefficients(tuned, fold)

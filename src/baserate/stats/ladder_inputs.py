@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from baserate.stats.arrays import Array, BoolArray, IntArray
+from baserate.stats.phases import PhaseChain
 from baserate.terms.errors import DesignError
 
 DenominatorKind: TypeAlias = Literal["known", "first_phase", "last_phase"]
@@ -110,8 +111,7 @@ def denominator_totals(
     kind: DenominatorKind,
     known: ArrayLike | None,
     x: Array | None,
-    chains: Sequence[Array],
-    masks: Sequence[BoolArray],
+    chain: PhaseChain,
     cells: int,
 ) -> Array:
     """T_x of each column, shape (D,): known, or estimated from the first or the last phase.
@@ -119,8 +119,8 @@ def denominator_totals(
     Raises: DesignError if it is missing or not positive.
     """
     if x is not None:
-        phase = 0 if kind == "first_phase" else -1
-        total = np.broadcast_to(weighted_sum(x, chains[phase], masks[phase]), (cells,)).copy()
+        phase = 0 if kind == "first_phase" else len(chain.masks) - 1
+        total = np.broadcast_to(chain.expansion(phase) @ x, (cells,)).copy()
     elif known is None:
         raise DesignError(
             "denominator_total is missing",
@@ -136,11 +136,6 @@ def denominator_totals(
             hint="leave cells without frame exposure out of the call",
         )
     return total
-
-
-def weighted_sum(values: Array, chain: Array, mask: BoolArray) -> Array:
-    """Sum of values / (pi_1...pi_k) over a phase's sample, shape (D,)."""
-    return np.asarray((mask / chain) @ values)
 
 
 def safe_ratio(top: Array, bottom: Array) -> Array:

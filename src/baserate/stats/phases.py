@@ -73,6 +73,29 @@ class TopSample(NamedTuple):
         )
 
 
+class PhaseChain(NamedTuple):
+    """Phases checked and multiplied up: masks and pi_1...pi_k over s1 per phase, and the top."""
+
+    masks: tuple[BoolArray, ...]
+    prob: tuple[Array, ...]
+    top: TopSample
+
+    def expansion(self, phase: int) -> Array:
+        """1 / (pi_1...pi_k) of the phase's units, 0 of the others, shape (n,)."""
+        return np.asarray(self.masks[phase] / self.prob[phase])
+
+
+def phase_chain(phases: Sequence[Phase], n: int) -> PhaseChain:
+    """The phases over a phase-1 sample of n units.
+
+    Raises: DesignError if they do not nest, do not fit, or hold a wrong probability.
+    """
+    masks = selected_masks(phases, n)
+    return PhaseChain(
+        tuple(masks), tuple(chain_probabilities(phases, masks)), top_sample(phases, masks)
+    )
+
+
 def selected_masks(phases: Sequence[Phase], n: int) -> list[BoolArray]:
     """The units of each phase's sample as masks over s1, checked to be nested.
 
