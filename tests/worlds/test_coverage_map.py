@@ -23,7 +23,6 @@ from baserate.worlds.coverage import (
     cell_verdict,
     claims,
     full_map,
-    measure_cells,
     run_map,
     spoiled_twin,
     summary,
@@ -36,7 +35,7 @@ SMALL = MapSpec(
     qualities=("good",),
     prevalences=(0.05,),
     sizes=(300,),
-    effort=Effort(worlds=2, draws=3, units=3_000, past_labels=1_000),
+    effort=Effort(worlds=2, draws=3, units=3_000, positives=1, past_labels=1_000),
 )
 
 
@@ -151,16 +150,18 @@ def test_the_full_map_spans_what_it_promises() -> None:
 
 
 @pytest.mark.slow
-def test_in_an_easy_cell_logit_covers_its_level_and_half_of_it_is_found_short() -> None:
+def test_in_an_easy_cell_logit_covers_its_level_and_half_of_it_is_found_short(
+    tmp_path: Path,
+) -> None:
     """Two-sided band of three Monte-Carlo errors, computed from the repetitions."""
     spec = MapSpec(
         designs=("simple_random",),
         qualities=("good",),
         prevalences=(0.2,),
         sizes=(1_500,),
-        effort=Effort(worlds=12, draws=40, units=20_000, past_labels=4_000),
+        effort=Effort(worlds=12, draws=40, units=20_000, positives=1, past_labels=4_000),
     )
-    (rows,) = measure_cells(spec, spec.cells(spec.blocks()[0])).values()
+    rows = run_map(spec, CellStore(tmp_path), processes=1)
     found = {(r["estimator"], r["interval"]): r for r in rows}
     for method in ("logit", "wilson", DEFAULT):
         row = found["difference", method]
@@ -176,9 +177,10 @@ def test_in_an_easy_cell_logit_covers_its_level_and_half_of_it_is_found_short() 
 
 
 @pytest.mark.slow
-def test_a_map_whose_default_is_spoiled_breaks_its_promise() -> None:
-    spec = replace(SMALL, effort=Effort(worlds=12, draws=20, units=5_000, past_labels=1_500))
-    (rows,) = measure_cells(spec, spec.cells(spec.blocks()[0])[:1]).values()
+def test_a_map_whose_default_is_spoiled_breaks_its_promise(tmp_path: Path) -> None:
+    effort = Effort(worlds=12, draws=20, units=5_000, positives=1, past_labels=1_500)
+    spec = replace(SMALL, designs=("poisson",), effort=effort)
+    rows = run_map(spec, CellStore(tmp_path), processes=1)
     swapped = [r | {"interval": DEFAULT} for r in rows if r["interval"] == SPOILED]
     promise = claims(swapped)[0]
     assert promise.cells == 4

@@ -12,7 +12,7 @@ from baserate.terms.errors import DesignError
 from baserate.worlds.platforms import SCORE_QUALITIES, ScoreQuality
 
 #: Goes into every cell's key: raise it when what a cell measures changes.
-MAP_VERSION = 1
+MAP_VERSION = 2
 
 Estimator: TypeAlias = Literal["ht", "difference", "hajek", "ladder"]
 
@@ -33,8 +33,8 @@ class Effort:
 
     worlds: int = 100
     draws: int = 5
-    units: int = 200_000
-    positives: int = 50
+    units: int = 300_000
+    positives: int = 1_000
     most_units: int = 1_000_000
     past_labels: int = 20_000
 
@@ -149,5 +149,5 @@ def quick_map() -> MapSpec:
         designs=("poisson",),
         prevalences=(1e-3, 1e-2),
         sizes=(2_000,),
-        effort=Effort(worlds=30, draws=5, units=150_000),
+        effort=Effort(worlds=30, draws=5, most_units=300_000),
     )

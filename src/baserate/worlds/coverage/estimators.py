@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from baserate.stats.arrays import Array
+from baserate.stats.calibration import Calibrated
 from baserate.stats.designs import Design, draw_design
 from baserate.stats.inclusion import inclusion_probs
-from baserate.stats.intervals import anticipated_variance_of_total
+from baserate.stats.intervals import anticipated_variance_of_total, contaminated_model
 from baserate.stats.ladder import Phase, ladder_estimate
 from baserate.stats.sizes import (
     RateEstimator,
@@ -29,7 +30,21 @@ from baserate.worlds.coverage.steering import World
 
 #: The judge sees this many times the people's sample, but no more than JUDGED_AT_MOST.
 JUDGED_PER_LABEL, JUDGED_AT_MOST = 10, 50_000
+#: Share of what the judge suspects that a robust model spreads evenly over what it has seen.
+JUDGE_CONTAMINATION = 0.001
 ONE_PHASE: tuple[RateEstimator, ...] = ("ht", "difference", "hajek")
+
+
+class Anticipated(NamedTuple):
+    """What a model says of a rate before people have labelled anything.
+
+    Attributes:
+        value: Rate under the model.
+        variance: Variance of the estimate that it anticipates.
+    """
+
+    value: float
+    variance: float
 
 
 class Found(NamedTuple):
@@ -40,18 +55,18 @@ class Found(NamedTuple):
         std_error: Its design-based standard error.
         n: Units that people labelled.
         n_positive: Violating ones among them.
-        anticipated_value: Rate under the calibrated scores.
-        anticipated_variance: Variance of the estimate that they anticipate.
         w_max: Most that one unit, not a take-all, could add to the rate.
+        plain: What the calibrated scores anticipate.
+        robust: What they anticipate with a small share of violations spread evenly.
     """
 
     value: float
     std_error: float
     n: int
     n_positive: int
-    anticipated_value: float
-    anticipated_variance: float
     w_max: float
+    plain: Anticipated
+    robust: Anticipated
 
 
 class OnePhase:
@@ -68,16 +83,15 @@ class OnePhase:
         self.world = world
         self.design: Design = draw_design(cell.design, inclusion_probs(size, cell.n))
         self._w_max = open_contribution(world, self.design)
-        self._anticipated: dict[Estimator, float] = {
-            name: self._anticipate(name) for name in ONE_PHASE
+        models = (world.known, world.robust)
+        self._anticipated: dict[Estimator, tuple[Anticipated, ...]] = {
+            name: tuple(self._anticipate(model, name) for model in models) for name in ONE_PHASE
         }
 
-    def _anticipate(self, estimator: RateEstimator) -> float:
-        rate = min(self.world.model_rate, 1.0)
-        sigma2 = anticipated_sigma2(*self.world.known, estimator=estimator, rate=rate)
-        moment = self.world.v**2 * sigma2
-        variance = anticipated_variance_of_total(moment, self.design.inclusion_prob)
-        return variance / self.world.exposure**2
+    def _anticipate(self, model: Calibrated, estimator: RateEstimator) -> Anticipated:
+        variance = frame_variance(self.world, self.design, model, estimator)
+        rate = float(self.world.v @ model.mu) / self.world.exposure
+        return Anticipated(rate, variance / self.world.exposure**2)
 
     def estimates(self, prn: Array, _: int) -> dict[Estimator, Found]:
         """Horvitz-Thompson, difference and Hájek estimates from one draw."""
@@ -97,9 +111,8 @@ class OnePhase:
                 float(np.sqrt(design_variance(self.design, residual, prob))),
                 rows.size,
                 int(np.count_nonzero(y)),
-                world.model_rate,
-                self._anticipated[name],
                 self._w_max,
+                *self._anticipated[name],
             )
             for name, (value, residual) in parts.items()
         }
@@ -121,37 +134,48 @@ class Ladder:
         self.design: Design = draw_design(cell.design, inclusion_probs(size, judged))
         least = control_share * cell.n / judged
         self._w_max = open_contribution(world, self.design) / min(least, 1.0)
-        sigma2 = anticipated_sigma2(*world.known, estimator="difference")
-        self._first = anticipated_variance_of_total(world.v**2 * sigma2, self.design.inclusion_prob)
+        self._first = [
+            frame_variance(world, self.design, model, "difference")
+            for model in (world.known, world.robust)
+        ]
 
     def estimates(self, prn: Array, draw: int) -> dict[Estimator, Found]:
         """The two-phase difference estimate from one draw."""
         world, total = self.world, self.world.exposure
         rows = np.flatnonzero(self.design.select(prn))
         v, prob = world.v[rows], self.design.inclusion_prob[rows]
-        suspicion, doubt = world.suspicion.mu[rows], world.suspicion.var_mu[rows]
-        moment = v**2 * anticipated_sigma2(suspicion, doubt, estimator="difference")
+        suspicion = Calibrated(world.suspicion.mu[rows], world.suspicion.var_mu[rows])
+        moment = v**2 * anticipated_sigma2(*suspicion, estimator="difference")
         size = defensive_mixture(np.sqrt(moment) / prob, (np.ones_like(v),), (self.control_share,))
         again = inclusion_probs(size, min(self.n, rows.size))
         asked = world.prn(draw, phase=2)[rows] < again
         made = ladder_estimate(
-            [v * suspicion, world.y[rows]],
+            [v * suspicion.mu, world.y[rows]],
             [Phase(prob, fixed_size=self.design.fixed_size), Phase(again, asked)],
             denominator_total=total,
             frame_model=v * world.known.mu[rows],
             frame_model_total=world.model_rate * total,
         ).cell()
-        second = anticipated_variance_of_total(moment, again, prob)
+        wary = contaminated_model(suspicion.mu, v / prob, share=JUDGE_CONTAMINATION)
+        wary_moment = v**2 * anticipated_sigma2(wary, estimator="difference")
+        second = [anticipated_variance_of_total(m, again, prob) for m in (moment, wary_moment)]
+        plain, robust = (
+            Anticipated(world.model_rate, (one + two) / total**2)
+            for one, two in zip(self._first, second, strict=True)
+        )
         found = Found(
-            made.rate,
-            made.std_error,
-            made.n_units,
-            made.n_positive,
-            world.model_rate,
-            (self._first + second) / total**2,
-            self._w_max,
+            made.rate, made.std_error, made.n_units, made.n_positive, self._w_max, plain, robust
         )
         return {"ladder": found}
+
+
+def frame_variance(
+    world: World, design: Design, model: Calibrated, estimator: RateEstimator
+) -> float:
+    """Variance of an estimated total that a model anticipates from independent draws."""
+    rate = min(float(world.v @ model.mu) / world.exposure, 1.0)
+    sigma2 = anticipated_sigma2(*model, estimator=estimator, rate=rate)
+    return anticipated_variance_of_total(world.v**2 * sigma2, design.inclusion_prob)
 
 
 def plans(spec: MapSpec, world: World, cell: Cell) -> tuple[OnePhase, Ladder]:

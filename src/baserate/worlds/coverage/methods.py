@@ -7,16 +7,20 @@ from dataclasses import replace
 from baserate.stats.intervals import Interval, Method, proportion_interval
 from baserate.worlds.coverage.estimators import Found
 
-DEFAULT: Method = "anticipated_variance_logit"
-GUARDED: Method = "guarded_logit"
+DEFAULT: Method = "anticipated_gamma"
+GUARDED: Method = "guarded_gamma"
 ON_TRIAL: tuple[Method, ...] = (
     "wald",
     "logit",
     "wilson",
     "clopper_pearson",
+    "anticipated_variance_logit",
+    "guarded_logit",
     DEFAULT,
     GUARDED,
 )
+#: Methods that anticipate by the contaminated model.
+_ROBUST = (DEFAULT, GUARDED)
 #: The logit interval with half its width: a map that lets it pass measures nothing.
 SPOILED = "spoiled_half_logit"
 
@@ -29,8 +33,10 @@ def all_intervals(found: Found, invisible_share: float, level: float) -> dict[st
         invisible_share: q that the guarded interval declares, in [0, 1).
         level: Nominal coverage.
     """
-    made: dict[str, Interval] = {
-        method: proportion_interval(
+    made: dict[str, Interval] = {}
+    for method in ON_TRIAL:
+        model = found.robust if method in _ROBUST else found.plain
+        made[method] = proportion_interval(
             found.value,
             found.std_error,
             n=max(found.n, 1),
@@ -38,12 +44,10 @@ def all_intervals(found: Found, invisible_share: float, level: float) -> dict[st
             largest_contribution=found.w_max,
             level=level,
             method=method,
-            anticipated_variance=found.anticipated_variance,
-            anticipated_value=found.anticipated_value,
+            anticipated_variance=model.variance,
+            anticipated_value=model.value,
             invisible_share=invisible_share,
         )
-        for method in ON_TRIAL
-    }
     made[SPOILED] = halved(made["logit"], found.value)
     return made
 

@@ -7,15 +7,17 @@ from itertools import groupby
 
 from baserate.worlds.coverage.findings import Claim, claims, spoiled_twin
 from baserate.worlds.coverage.measure import Row
-from baserate.worlds.coverage.methods import ON_TRIAL, SPOILED
+from baserate.worlds.coverage.methods import DEFAULT, GUARDED, ON_TRIAL, SPOILED
 
 _SHORT_NAMES = {
     "wald": "wald",
     "logit": "logit",
     "wilson": "wilson",
     "clopper_pearson": "c-p",
-    "anticipated_variance_logit": "antic.",
-    "guarded_logit": "guarded",
+    "anticipated_variance_logit": "a-logit",
+    "guarded_logit": "g-logit",
+    "anticipated_gamma": "a-gamma",
+    "guarded_gamma": "g-gamma",
     SPOILED: "spoiled",
 }
 _MARK = {"holds": " ", "unclear": "?", "short": "*"}
@@ -29,7 +31,7 @@ def lines(rows: list[Row]) -> Iterator[str]:
     for _, group in groupby(rows, key=_cell_and_estimator):
         yield _line({row["interval"]: row for row in group})
     yield "coverage in %; * below 94 by more than two Monte-Carlo errors, ? below 94 within them;"
-    yield "SE relative; width: default and guarded, as multiples of logit's"
+    yield "SE relative; width: median multiple of logit's, a-gamma then g-gamma"
     for claim in (*claims(rows), spoiled_twin(rows)):
         yield from told(claim)
 
@@ -56,7 +58,7 @@ def _line(made: dict[str, Row]) -> str:
     cells = "".join(
         f"{100 * made[name]['coverage']:>8.1f}{_MARK[made[name]['verdict']]}" for name in _NAMES
     )
-    widths = [made[name]["width_vs_logit"] for name in ON_TRIAL[-2:]]
+    widths = [made[name]["typical_width"] for name in (DEFAULT, GUARDED)]
     return (
         f"{any_['quality']:<14}{any_['prevalence']:>7g} {any_['design']:<14}{any_['n']:>6} "
         f"{any_['estimator']:<11}{100 * any_['relative_se']:>6.1f}%{cells}"

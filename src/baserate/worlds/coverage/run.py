@@ -13,6 +13,8 @@ from baserate.worlds.coverage.cells import Cell, MapSpec
 from baserate.worlds.coverage.measure import Row, measure_cells
 from baserate.worlds.coverage.store import CellStore
 
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def run_map(
     spec: MapSpec,
@@ -26,7 +28,7 @@ def run_map(
     Args:
         spec: The map.
         store: Where finished cells are kept.
-        processes: How many run at once, >= 1; 1 runs in this process.
+        processes: How many run at once, >= 1. The result is the same, bit for bit.
         tell: Takes one line of progress at a time.
     """
     done = store.finished()
@@ -53,9 +55,7 @@ def run_map(
 def _measured(
     spec: MapSpec, work: list[tuple[Cell, ...]], processes: int
 ) -> Iterator[dict[Cell, list[Row]]]:
-    if processes <= 1 or len(work) <= 1:
-        for cells in work:
-            yield measure_cells(spec, cells)
+    if not work:
         return
     with _pool(min(processes, len(work))) as pool:
         futures: list[Future[dict[Cell, list[Row]]]] = [
@@ -69,10 +69,10 @@ def _measured(
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool that drops what is queued when something goes wrong, Ctrl-C included.
 
-    Each process keeps to one thread: threads of linear algebra only wait for one another here.
+    Each process keeps to one thread of linear algebra. More only wait for one another here, and
+    the order of a sum, hence its last bit, would depend on their number.
     """
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
     try:
         yield pool

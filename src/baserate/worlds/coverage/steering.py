@@ -11,6 +11,7 @@ import numpy as np
 from baserate.stats.arrays import Array, BoolArray
 from baserate.stats.calibration import Calibrated, ScoreCalibration, fit_binned_calibration
 from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.intervals import contaminated_model
 from baserate.stats.sizes import defensive_mixture, size_for_rates
 from baserate.worlds.coverage.cells import Block, MapSpec
 from baserate.worlds.platforms import (
@@ -70,6 +71,11 @@ class World:
     def model_rate(self) -> float:
         """The exposure rate that the calibrated scores expect."""
         return float(self.v @ self.known.mu / self.v.sum())
+
+    @cached_property
+    def robust(self) -> Calibrated:
+        """The calibrated scores with a small share of violations spread evenly over exposure."""
+        return Calibrated(contaminated_model(self.known.mu, self.v), self.known.var_mu)
 
     def prn(self, draw: int, phase: int = 1) -> Array:
         """Random numbers of one draw, the same for every design and size, shape (N,)."""

@@ -29,6 +29,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "missed_below": pa.float64(),
     "half_width": pa.float64(),
     "width_vs_logit": pa.float64(),
+    "typical_width": pa.float64(),
     "fallback": pa.float64(),
     "relative_se": pa.float64(),
     "bias": pa.float64(),

@@ -25,7 +25,7 @@ class WorldTally:
     above: int = 0
     below: int = 0
     fallback: int = 0
-    half_width: float = 0.0
+    half_widths: list[float] = field(default_factory=list)
 
     def add(self, interval: Interval, truth: float) -> None:
         """Count one interval: ``below`` if the truth lies below its lower end."""
@@ -33,7 +33,7 @@ class WorldTally:
         self.above += truth > interval.upper
         self.below += truth < interval.lower
         self.fallback += interval.is_fallback
-        self.half_width += 0.5 * interval.width / truth
+        self.half_widths.append(0.5 * interval.width / truth)
 
 
 @dataclass
@@ -71,12 +71,14 @@ def summary(worlds: list[EstimatorTally], level: float) -> list[dict[str, Any]]:
         "bias_mc_error": _between(errors.mean(axis=1)),
         "none_found": sum(world.none_found for world in worlds) / errors.size,
     }
+    base = _half_widths(worlds, "logit" if "logit" in worlds[0].intervals else None)
     rows = []
     for name in worlds[0].intervals:
         tallies = [world.intervals[name] for world in worlds]
         covered = np.array([t.covered / draws for t in tallies])
         coverage = float(covered.mean())
         error = max(_between(covered), _binomial(coverage, errors.size))
+        widths = _half_widths(worlds, name)
         rows.append(
             {
                 "interval": name,
@@ -84,14 +86,22 @@ def summary(worlds: list[EstimatorTally], level: float) -> list[dict[str, Any]]:
                 "mc_error": error,
                 "missed_above": sum(t.above for t in tallies) / errors.size,
                 "missed_below": sum(t.below for t in tallies) / errors.size,
-                "half_width": sum(t.half_width for t in tallies) / errors.size,
+                "half_width": float(widths.mean()),
+                "width_vs_logit": float(widths.mean() / base.mean()),
+                "typical_width": float(np.median(widths / base)),
                 "fallback": sum(t.fallback for t in tallies) / errors.size,
                 "verdict": cell_verdict(coverage, error, level),
                 **shared,
             }
         )
-    logit = next((row["half_width"] for row in rows if row["interval"] == "logit"), math.nan)
-    return [row | {"width_vs_logit": row["half_width"] / logit} for row in rows]
+    return rows
+
+
+def _half_widths(worlds: list[EstimatorTally], name: str | None) -> Array:
+    """Relative half-widths of one interval in every sample; of the first, if none is named."""
+    first = name or next(iter(worlds[0].intervals))
+    widths = np.concatenate([world.intervals[first].half_widths for world in worlds])
+    return np.asarray(np.maximum(widths, 1e-300))
 
 
 def cell_verdict(coverage: float, mc_error: float, level: float) -> CellVerdict:
