@@ -7,10 +7,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from baserate.cli import main
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
@@ -153,6 +155,37 @@ def test_an_unknown_engine_is_refused(run: Run, workspace: Path) -> None:
     code, _, err = run("records", "--workspace", workspace, "--engine", "abacus")
     assert code == 2
     assert "duckdb" in err
+
+
+def test_a_cut_that_is_none_is_refused(run: Run, workspace: Path) -> None:
+    code, _, err = run("estimate", "--workspace", workspace, "--by", "contry")
+    assert code == 2
+    assert "country" in err
+
+
+def _changed_programme(workspace: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = workspace / "baserate.yaml"
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_some_of_the_policies_that_people_reviewed_can_be_measured_alone(
+    run: Run, workspace: Path
+) -> None:
+    def first_two(content: dict[str, Any]) -> None:
+        content["policies"] = content["policies"][:2]
+
+    _changed_programme(workspace, first_two)
+    code, out, err = run("run", "--workspace", workspace, "--json")
+    assert code == 0, err
+    assert len({f["policy"] for f in json.loads(out)["figures"]}) == 2
+
+
+def test_a_platform_that_shows_no_pins_can_be_measured(run: Run, workspace: Path) -> None:
+    _changed_programme(workspace, lambda content: content["tables"].pop("components"))
+    code, _, err = run("label", "--workspace", workspace)
+    assert code == 0, err
 
 
 def test_a_dry_run_does_nothing(run: Run, workspace: Path) -> None:

@@ -106,3 +106,11 @@ def _sign_again(bundle: Path) -> Path:
     report = (bundle / "report.html").read_text()
     (bundle / "report.html").write_text(report.replace(old, new))
     return bundle
+
+
+def test_one_altered_byte_in_the_list_of_sums_is_found(bundle: Path) -> None:
+    sums = bundle / "SHA256SUMS"
+    sums.write_text("0" + sums.read_text()[1:])
+    done = baserate("verify", bundle)
+    assert done.returncode == 1
+    assert "SHA256SUMS" in done.stderr

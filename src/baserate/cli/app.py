@@ -161,10 +161,11 @@ def estimate(
     json: JsonOption = False,
 ) -> None:
     """Estimate rates with intervals from the labels that there are."""
-    from baserate.cli.tables import show_estimates
+    from baserate.cli.tables import check_cut, show_estimates
     from baserate.flows.measure import estimate as estimate_period
 
     with _stages(workspace, engine, force) as stages:
+        check_cut(by, stages.programme)
         days = _days(stages, start, end, as_of)
         table = estimate_period(stages, days[0], days[-1])
         show_estimates(table, stages.programme, by=by, json=json)

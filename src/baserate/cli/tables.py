@@ -14,6 +14,7 @@ from baserate.flows.releasing import Release
 from baserate.flows.stages import Stages
 from baserate.flows.verify import Check
 from baserate.release import figures
+from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
 from baserate.terms.words import ALL
 
@@ -87,6 +88,19 @@ def show_bill(stages: Stages, days: Sequence[date], *, json: bool) -> None:
         screen.show_json(bill)
     else:
         screen.table(("what", "how much"), [(k, str(v)) for k, v in bill.items()], right=(1,))
+
+
+def check_cut(by: str | None, programme: Programme) -> None:
+    """Raises: ProgrammeError if the estimates have no such cut."""
+    if by is not None and by not in ("day", *programme.pivots):
+        raise ProgrammeError(
+            "there is no such cut",
+            code="unknown_cut",
+            where="--by",
+            expected=", ".join(("day", *programme.pivots)),
+            got=by,
+            hint="add it to pivots in the programme file",
+        )
 
 
 def show_estimates(table: pa.Table, programme: Programme, *, by: str | None, json: bool) -> None:

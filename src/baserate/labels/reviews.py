@@ -163,7 +163,10 @@ def read_reviews(
     return ReviewImport(_table([*good, *added], ds), tuple(rejected), n_rows, len(added))
 
 
-_NONE_OF_OUR_BUSINESS = frozenset({RejectReason.UNKNOWN_INTERACTION, RejectReason.NOT_SELECTED})
+#: Rows of a lookup that a day may well have: other interactions, policies that are not measured.
+_NONE_OF_OUR_BUSINESS = frozenset(
+    {RejectReason.UNKNOWN_INTERACTION, RejectReason.NOT_SELECTED, RejectReason.UNKNOWN_POLICY}
+)
 
 
 def _selected_units_are_known(

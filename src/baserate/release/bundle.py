@@ -22,6 +22,7 @@ from baserate.release.files import (
     digest_of,
     digest_of_file,
     files_below,
+    sums_of,
 )
 from baserate.release.gates import DECISIONS
 from baserate.release.results import FIGURE, GateResult, Scope, gates_from_table, gates_table
@@ -283,7 +284,10 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _check_files(path: Path, described: Mapping[str, Mapping[str, Any]], release_id: str) -> None:
     there = set(files_below(path)) - {MANIFEST, SUMS}
+    sums = path / SUMS
+    wrong_sums = not sums.is_file() or sums.read_bytes() != sums_of(path, SUMS).encode()
     problems = {
+        "missing or altered": [SUMS] if wrong_sums else [],
         "missing": sorted(set(described) - there),
         "added": sorted(there - set(described)),
         "altered": [

@@ -121,8 +121,7 @@ class ReleaseFolder:
 
     def write_sums(self, name: str) -> None:
         """Write the digests of all files in the form that ``sha256sum -c`` reads."""
-        lines = [f"{digest_of_file(self._path / f)}  {f}\n" for f in files_below(self._path)]
-        self.write_text(name, "".join(lines))
+        self.write_text(name, sums_of(self._path, name))
 
     def publish(self, name: str) -> bool:
         """Give the directory its name in one step; False where that name is taken."""
@@ -175,3 +174,9 @@ def _failed(parent: Path, error: OSError) -> EngineError:
         got=error.strerror or type(error).__name__,
         hint="look at free space and permissions, then run `baserate release` again",
     )
+
+
+def sums_of(folder: Path, name: str) -> str:
+    """The digests of all files of a folder but ``name``, as ``sha256sum -c`` reads them."""
+    lines = [f"{digest_of_file(folder / f)}  {f}\n" for f in files_below(folder) if f != name]
+    return "".join(lines)
