@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from tests.records.awkward import DAY, TABLES, at, programme
 
 from baserate.terms.errors import TableError
-from tests.records.awkward import DAY, TABLES, at, programme
 
 
 def test_rows_logged_within_the_late_window_still_count(logs, run):
@@ -22,7 +22,9 @@ def test_rows_logged_within_the_late_window_still_count(logs, run):
 
 
 def test_a_request_logged_after_the_late_window_is_too_late(logs, run):
-    logs.request("late", logged=2).response("late", logged=2).whole("i", logged=2, requested_at=at(2))
+    logs.request("late", logged=2).response("late", logged=2).whole(
+        "i", logged=2, requested_at=at(2)
+    )
     built = run(ds=DAY + timedelta(days=2))
     assert built.ids() == ["i"]
     assert built.reasons("requests") == ["too_late"]
@@ -100,7 +102,9 @@ def test_an_id_used_again_later_is_another_interaction(logs, run):
 
 
 def test_a_re_logged_request_does_not_move_the_interaction(logs, run):
-    logs.whole("i", query_text="first").request("i", logged=1, requested_at=at(1), query_text="again")
+    logs.whole("i", query_text="first").request(
+        "i", logged=1, requested_at=at(1), query_text="again"
+    )
     built = run()
     assert built.ids() == ["i"]
     assert built.one("i")["started_at"] == at()

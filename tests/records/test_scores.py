@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-
 from tests.records.awkward import at, programme
 
 
@@ -52,17 +51,29 @@ def test_no_score_is_null_and_never_zero(logs, run):
     assert built.one("j")["score_p2"] is None
 
 
-@pytest.mark.parametrize(
-    "score", [None, math.nan, -0.001, 1.001, math.inf, -math.inf], ids=str
-)
+@pytest.mark.parametrize("score", [None, math.nan, -0.001, 1.001, math.inf, -math.inf], ids=str)
 def test_what_is_no_probability_is_set_aside(logs, run, score):
     logs.whole("i").score("interaction", "i", score).score("query", "i", 1.0)
     built = run()
     assert built.one("i")["score_p1"] == 1.0
     assert built.one("i")["n_quarantined"] == 1
     (row,) = built.aside("scores", "invalid_score")
-    expected = {math.nan: "NaN", math.inf: "Infinity", -math.inf: "-Infinity"}
-    assert str(row["score"]) == str(expected.get(score, score)) or math.isnan(score)
+    written = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    assert row["score"] == written.get(str(score), score)
+
+
+def test_nan_is_found_where_the_file_s_statistics_hide_it(logs, run):
+    """Minimum and maximum in a Parquet file leave NaN out; nothing must be concluded from them."""
+    logs.write()
+    for k in range(50):
+        logs.whole(f"i{k}").score("interaction", f"i{k}", math.nan if k % 5 == 0 else 0.5)
+        logs.pin(f"i{k}", impressions=-1, share=math.nan if k % 2 else 0.25)
+    logs.write(days=range(1))
+    built = run(programme(late_days=0), write=False)
+    assert built.reasons("scores") == ["invalid_score"] * 10
+    assert {row["score"] for row in built.aside("scores", "invalid_score")} == {"NaN"}
+    shares = [row["share"] for row in built.aside("components", "negative_impressions")]
+    assert sorted(map(str, shares)) == ["0.25"] * 25 + ["NaN"] * 25
 
 
 def test_unknown_policies_and_kinds_are_set_aside(logs, run):

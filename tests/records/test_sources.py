@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.records.awkward import DAY, at, day, programme, write_rows
 
 from baserate.records import log_files
 from baserate.terms.errors import EngineError, TableError
-from tests.records.awkward import DAY, at, day, programme, write_rows
 
 TWO = ("requests", "responses")
 
@@ -258,6 +258,8 @@ def test_two_days_records_live_side_by_side(engine, two):
 def test_the_files_of_a_day_are_those_that_its_records_read(two):
     made = programme(TWO)
     files = log_files(made, two.base, DAY)
-    days = {table: {date.fromisoformat(f.split("ds=")[1][:10]) for f in files[table]} for table in TWO}
+    days = {
+        table: {date.fromisoformat(f.split("ds=")[1][:10]) for f in files[table]} for table in TWO
+    }
     assert days["requests"] == {day(k) for k in range(-4, 2)}
     assert days["responses"] == {day(k) for k in range(-1, 2)}

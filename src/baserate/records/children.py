@@ -9,7 +9,6 @@ window), ``invalid_text``, ``invalid_time``, ``parent_quarantined``, ``negative_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -19,6 +18,7 @@ from baserate.records.days import Window, claimed_by, has_text, is_ours
 from baserate.records.reasons import (
     REASON,
     Rule,
+    raw_where_set_aside,
     reason_columns,
     repeated_keys,
     set_duplicates_aside,
@@ -63,58 +63,43 @@ class Children:
 
 
 def day_children(table: LogTable, turns: Turns, bench: Workbench) -> Children:
-    """The table's rows that this run accounts for, used and set aside.
-
-    Most log days hold only rows of one fate: keys are sifted first, and a log day's texts are
-    read only where they are needed.
-    """
+    """The table's rows that this run accounts for, used and set aside."""
     rows = table.on(turns.window.log_days)
     repeated = repeated_keys(rows.filter(_has_key(rows)), table.key, bench)
-
-    def sifted_once(rows: ir.Table) -> ir.Table:
-        once = rows if repeated is None else rows.anti_join(repeated, table.key)
-        return _sifted(once, turns)
-
-    days = _by_log_day(sifted_once(rows), bench)
-    used = _only(sifted_once(table.on([d for d, n in days.items() if n.used])), aside=False)
-    aside = _only(sifted_once(table.on([d for d, n in days.items() if n.aside])), aside=True)
-    ours = sum(n.used + n.aside for n in days.values())
-    if repeated is not None:
+    if repeated is None:
+        sifted = _sifted(rows, turns)
+    else:
         again = _sifted(rows.semi_join(repeated, table.key), turns)
         again = set_duplicates_aside(again, table.key, table, ", ".join(table.key))
-        again = bench.keep(again, f"{table.name}_again")
-        used, aside = used.union(_only(again, aside=False)), aside.union(_only(again, aside=True))
-        ours += bench.one_row(again.agg(n=again.count()))["n"]
-    read = table.count(turns.window.log_days, bench)
-    return Children(used, aside, read, read - ours)
-
-
-def _only(rows: ir.Table, *, aside: bool) -> ir.Table:
-    reason = rows[REASON]
-    return rows.filter(reason.notnull() if aside else reason.isnull())
-
-
-class _Fates(NamedTuple):
-    """How many of a log day's rows this run uses and sets aside."""
-
-    used: int
-    aside: int
-
-
-def _by_log_day(sifted: ir.Table, bench: Workbench) -> dict[int, _Fates]:
-    reason = sifted[REASON]
-    counted = sifted.group_by(LOG_DAY).agg(used=reason.isnull().sum(), aside=reason.notnull().sum())
-    rows = bench.engine.to_arrow(counted).to_pylist()
-    return {row[LOG_DAY]: _Fates(row["used"], row["aside"]) for row in rows}
+        sifted = _sifted(rows.anti_join(repeated, table.key), turns).union(again)
+    ours = bench.keep(raw_where_set_aside(sifted), table.name)
+    fine = ours[REASON].isnull()
+    return Children(
+        used=ours.filter(fine),
+        aside=ours.filter(~fine),
+        read=table.count(turns.window.log_days, bench),
+        theirs=_theirs(rows, turns, bench),
+    )
 
 
 def _sifted(rows: ir.Table, turns: Turns) -> ir.Table:
     """The rows that this run accounts for, with reason but for duplicates."""
     columns = rows.columns
+    rows, run, ours = _matched(rows, turns)
+    return rows.filter(ours).select(*columns, **reason_columns(_rules(rows, run)))
+
+
+def _matched(rows: ir.Table, turns: Turns) -> tuple[ir.Table, ir.IntegerValue, ir.BooleanValue]:
+    """The rows beside their turn, the run that claims each, and whether it is this run's."""
     rows = attach(rows, turns.table, TURN_KEY)
     run = claimed_by(rows, turns.window)
-    ours = is_ours(rows, run, ~has_text(rows.interaction_id))
-    return rows.filter(ours).select(*columns, **reason_columns(_rules(rows, run)))
+    return rows, run, is_ours(rows, run, ~has_text(rows.interaction_id))
+
+
+def _theirs(rows: ir.Table, turns: Turns, bench: Workbench) -> int:
+    """Rows that are another run's, counted apart from what becomes of this run's own."""
+    rows, _, ours = _matched(rows.select(*TURN_KEY, LOG_DAY), turns)
+    return int(bench.one_row(rows.agg(n=(~holds(ours)).sum()))["n"] or 0)
 
 
 def _has_key(rows: ir.Table) -> ir.BooleanValue:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
+from baserate.records.bench import Workbench
 from baserate.records.days import has_text
 from baserate.records.relational import json_fields, json_object
 from baserate.records.sources import RAW, LogTable
@@ -21,14 +22,16 @@ OF_INTERACTION = "of_interaction"
 _IDENTITY = ("source_table", "row_key", "reason", "row_json")
 
 
-def set_aside(parts: Sequence[tuple[LogTable, ir.Table]]) -> ir.Table:
+def set_aside(parts: Sequence[tuple[LogTable, ir.Table]], bench: Workbench) -> ir.Table:
     """Rows with a reason as the table quarantine but for ``ds``, with ``of_interaction`` besides.
 
     Args:
         parts: Logging tables and rows of theirs with ``reason`` and ``detail``.
+        bench: Where tables are kept.
     """
     first, *others = [_fields(table, rows) for table, rows in parts]
-    rows = first.union(*others) if others else first
+    # Kept first: few rows of many would be written in as many small batches, slowly.
+    rows = bench.keep(first.union(*others) if others else first, "aside")
     keyed = rows.select(
         source_table=rows.source_table,
         row_key=json_object(rows.key),

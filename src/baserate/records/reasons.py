@@ -74,13 +74,17 @@ def _latest_first(rows: ir.Table, table: LogTable) -> list[ir.Value]:
     return [*(rows[t] for t in times), *content]
 
 
+def raw_where_set_aside(rows: ir.Table) -> ir.Table:
+    """The rows, with the row as it was read only where it is set aside: half the memory."""
+    raw = ibis.ifelse(rows[REASON].notnull(), rows[RAW], ibis.null(rows[RAW].type()))
+    return rows.mutate(**{RAW: raw})
+
+
 def repeated_keys(rows: ir.Table, key: Sequence[str], bench: Workbench) -> ir.Table | None:
     """Keys that occur more than once; None where there is none."""
     counted = rows.group_by(*key).agg(n=rows.count())
-    repeated = counted.filter(counted.n > 1)
-    if not bench.one_row(repeated.agg(n=repeated.count()))["n"]:
-        return None
-    return bench.keep(repeated.drop("n"), "repeated")
+    repeated = bench.keep(counted.filter(counted.n > 1), "repeated")
+    return repeated.drop("n") if bench.one_row(repeated.agg(n=repeated.count()))["n"] else None
 
 
 def set_duplicates_aside(

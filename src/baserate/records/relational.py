@@ -9,6 +9,7 @@ here keeps to what DuckDB and Spark both have and computes alike:
 * No regular expression has a group reference, no time format has a quoted letter: dialects differ.
 * JSON and digest texts are put together from strings, never by an engine's own JSON writer.
 * Lengths are code points.
+* Whether a double is NaN is asked by arithmetic: an answer from file statistics is wrong.
 * A product over a list is taken in sorted order, so that doubles round alike.
 """
 
@@ -87,6 +88,15 @@ def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
     return joined.drop(*[f"_key_{k}" for k in on])
 
 
+def is_finite(value: ir.Value) -> ir.BooleanValue:
+    """Whether a double is a number: neither null nor NaN nor infinite.
+
+    Not ``isnan``: DuckDB folds that to False where a Parquet file has minimum and maximum of
+    the column, which say nothing about NaN (duckdb/duckdb#25521).
+    """
+    return holds(value - value == 0)
+
+
 def rank_latest(rows: ir.Table, group: Sequence[str], order: Latest) -> ir.Table:
     """``rows`` with ``rank``: 0 for the latest row of its group, 1 for the next, and so on."""
     window = ibis.window(
@@ -109,7 +119,7 @@ def records_in_order(fields: Mapping[str, ir.Value]) -> ir.ArrayValue:
 
     The first field must be unique in the group and not null.
     """
-    return cast(ir.ArrayValue, ibis.struct(dict(fields)).collect().sort())
+    return cast(ir.ArrayValue, ibis.struct(dict(fields)).collect(include_null=True).sort())
 
 
 def each_text(records: ir.ArrayValue, text: Callable[[ir.StructValue], ir.Value]) -> ir.StringValue:
@@ -165,8 +175,7 @@ def _json_field(name: str, value: ir.Value) -> ir.StructValue:
     if kind.is_binary():
         return _field(f"{name}:base64", to_base64(value), quoted=TRUE)
     if kind.is_floating():
-        finite = ~(value.isnan() | value.isinf())
-        return _field(name, _float_text(value), quoted=~holds(finite))
+        return _field(name, _float_text(value), quoted=~is_finite(value))
     if kind.is_timestamp() and cast(dt.Timestamp, kind).scale in (None, 0, 3, 6):
         return _field(name, iso_text(cast(ir.TimestampValue, value)), quoted=TRUE)
     if kind.is_nested() or kind.is_json():
@@ -189,17 +198,22 @@ def iso_text(time: ir.TimestampValue) -> ir.StringValue:
 
 
 def _float_text(value: ir.Value) -> ir.Value:
-    infinite = ibis.ifelse(value > 0, "Infinity", "-Infinity")
-    return ibis.cases((value.isnan(), "NaN"), (value.isinf(), infinite), else_=value.cast("string"))
+    text = value.cast("string")
+    name = ibis.cases(
+        (value.isnull(), ibis.null("string")),
+        (text.lower().contains("nan"), "NaN"),
+        (text.startswith("-"), "-Infinity"),
+        else_="Infinity",
+    )
+    return ibis.ifelse(is_finite(value), text, name)
 
 
 def _quoted(text: ir.Value) -> ir.StringValue:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    without_control = escaped
     for sign, escape in _CONTROL.items():
-        without_control = without_control.replace(sign, escape)
-    has_control = escaped.re_search(r"[\x00-\x1f]")
-    return cast(ir.StringValue, '"' + ibis.ifelse(has_control, without_control, escaped) + '"')
+        escaped = escaped.replace(sign, escape)
+    needs_it = text.re_search(r'["\\\x00-\x1f]')
+    return cast(ir.StringValue, '"' + ibis.ifelse(needs_it, escaped, text) + '"')
 
 
 def _quoted_name(name: str) -> str:

@@ -65,17 +65,25 @@ def day_requests(
         window: The log days that the run reads.
         bench: Where tables are kept.
     """
-    rows = with_run(table.on(window.log_days), starts, window)
-    rows = rows.filter(rows[RUN] == 0)
-    rows = bench.keep(rows.mutate(**reason_columns(_rules(rows))), "requests")
-    began = rows.filter(rows[TIMING].isnull() & rows.event_day.notnull())
-    started = began.group_by("interaction_id").agg(started_at=began.requested_at.min())
-    repeated = repeated_keys(rows.filter(rows[REASON].isnull()), TURN_KEY, bench)
-    if repeated is not None:
-        again = rows.semi_join(repeated, TURN_KEY)
+    rows = table.on(window.log_days)
+    repeated = repeated_keys(rows.filter(has_text(rows.interaction_id)), TURN_KEY, bench)
+    if repeated is None:
+        sifted = _sifted(rows, starts, window)
+    else:
+        again = _sifted(rows.semi_join(repeated, TURN_KEY), starts, window)
         again = set_duplicates_aside(again, TURN_KEY, table, "interaction and turn")
-        rows = bench.keep(rows.anti_join(repeated, TURN_KEY).union(again), "requests_once")
-    return Requests(rows, started)
+        sifted = _sifted(rows.anti_join(repeated, TURN_KEY), starts, window).union(again)
+    ours = bench.keep(sifted, "requests")
+    began = ours.filter(ours[TIMING].isnull() & ours.event_day.notnull())
+    started = began.group_by("interaction_id").agg(started_at=began.requested_at.min())
+    return Requests(ours, started)
+
+
+def _sifted(rows: ir.Table, starts: ir.Table | None, window: Window) -> ir.Table:
+    """The rows that this run accounts for, with the reasons that a row has by itself."""
+    rows = with_run(rows, starts, window)
+    rows = rows.filter(rows[RUN] == 0)
+    return rows.mutate(**reason_columns(_rules(rows)))
 
 
 def _rules(rows: ir.Table) -> list[Rule]:

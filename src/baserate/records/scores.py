@@ -27,16 +27,19 @@ from baserate.records.bench import Workbench
 from baserate.records.children import Turns
 from baserate.records.days import Window, claimed_by, has_text, is_ours, run_columns
 from baserate.records.reasons import (
+    DETAIL,
     REASON,
     Rule,
+    raw_where_set_aside,
     reason_columns,
     repeated_keys,
     set_duplicates_aside,
     text_rule,
     time_rule,
 )
-from baserate.records.relational import TRUE, attach, holds
-from baserate.records.sources import LOG_DAY, LogTable
+from baserate.records.relational import TRUE, attach, holds, is_finite
+from baserate.records.sources import LOG_DAY, RAW, LogTable
+from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import QuarantineReason, SubjectKind
 
 #: Turn that a score is matched by: its own for queries and responses, else 0.
@@ -85,23 +88,36 @@ def day_scores(
         policies: Policy ids of the programme.
         bench: Where tables are kept.
     """
-    window = turns.window
-    rows = _with_subject_turn(table.on(window.log_days))
+    rows = _with_subject_turn(table.on(turns.window.log_days))
+    keyed = rows.filter(has_text(rows.subject_id) & has_text(rows.policy))
+    repeated = repeated_keys(keyed, _DUPLICATE_KEY, bench)
+    if repeated is None:
+        sifted = _sifted(rows, subjects, turns.window, policies)
+    else:
+        once = rows.anti_join(repeated, _DUPLICATE_KEY)
+        again = _sifted(rows.semi_join(repeated, _DUPLICATE_KEY), subjects, turns.window, policies)
+        again = set_duplicates_aside(again, _DUPLICATE_KEY, table, "subject and policy")
+        sifted = _sifted(once, subjects, turns.window, policies).union(again)
+    return _counted(table, bench.keep(_light(sifted), "scores"), turns.window, bench)
+
+
+def _sifted(
+    rows: ir.Table, subjects: ir.Table, window: Window, policies: Sequence[str]
+) -> ir.Table:
+    """The rows that this run accounts for (``ours``) or reads, with reason but for duplicates."""
     columns = rows.columns
     rows = attach(rows, subjects, _SUBJECT)
     run = ibis.ifelse(_is_pin(rows), rows[LOG_DAY], claimed_by(rows, window))
     matched = has_text(rows.subject_id) & rows.subject_kind.isin(list(SubjectKind))
     ours = is_ours(rows, run, ~holds(matched))
-    rows = rows.filter(ours | _is_pin(rows)).select(
-        *columns, ours=ours, **reason_columns(_rules(rows, ours, policies))
-    )
-    rows = bench.keep(rows, "scores")
-    repeated = repeated_keys(rows.filter(rows[REASON].isnull()), _DUPLICATE_KEY, bench)
-    if repeated is not None:
-        again = rows.semi_join(repeated, _DUPLICATE_KEY)
-        again = set_duplicates_aside(again, _DUPLICATE_KEY, table, "subject and policy")
-        rows = bench.keep(rows.anti_join(repeated, _DUPLICATE_KEY).union(again), "scores_once")
-    return _counted(table, rows, window, bench)
+    reasons = reason_columns(_rules(rows, run, ours, policies))
+    return rows.filter(ours | _is_pin(rows)).select(*columns, ours=ours, **reasons)
+
+
+def _light(rows: ir.Table) -> ir.Table:
+    """What is looked at again."""
+    columns = [*LOGGING_TABLES["scores"].key, SUBJECT_TURN, "score", LOG_DAY, "ours"]
+    return raw_where_set_aside(rows).select(*columns, REASON, DETAIL, RAW)
 
 
 def _counted(table: LogTable, rows: ir.Table, window: Window, bench: Workbench) -> Scores:
@@ -139,7 +155,9 @@ def _is_pin(rows: ir.Table) -> ir.BooleanValue:
     return rows.subject_kind == SubjectKind.COMPONENT
 
 
-def _rules(rows: ir.Table, ours: ir.BooleanValue, policies: Sequence[str]) -> list[Rule]:
+def _rules(
+    rows: ir.Table, run: ir.IntegerValue, ours: ir.BooleanValue, policies: Sequence[str]
+) -> list[Rule]:
     keys = has_text(rows.subject_kind) & has_text(rows.subject_id) & has_text(rows.policy)
     invalid = QuarantineReason.INVALID_SCORE
     score = rows.score
@@ -159,10 +177,10 @@ def _rules(rows: ir.Table, ours: ir.BooleanValue, policies: Sequence[str]) -> li
             "not a policy of this programme",
         ),
         Rule(score.isnull(), invalid, "no score"),
-        Rule(score.isnan(), invalid, "the score is NaN"),
+        Rule(~is_finite(score), invalid, "the score is NaN or infinite"),
         Rule((score < 0) | (score > 1), invalid, "the score is outside [0, 1]"),
         Rule(
-            ~holds(rows.there) & ~later_pin,
+            (run.isnull() | ~holds(rows.there)) & ~later_pin,
             QuarantineReason.ORPHAN,
             "its subject is not in the day",
         ),

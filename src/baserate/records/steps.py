@@ -34,7 +34,7 @@ from baserate.records.interactions import interactions
 from baserate.records.nesting import TurnFacts, nested, turn_facts
 from baserate.records.quarantine import per_interaction, set_aside
 from baserate.records.reasons import REASON
-from baserate.records.relational import attach
+from baserate.records.relational import attach, holds
 from baserate.records.requests import (
     TURN_KEY,
     Requests,
@@ -113,7 +113,7 @@ class Steps:
 
     def _counts(self, aside: ir.Table) -> dict[tuple[str, str], int]:
         counts = aside.group_by("source_table", "reason").agg(n=aside.count())
-        rows = self.bench.engine.to_arrow(counts).to_pylist()
+        rows = self.bench.rows(counts)
         return {(row["source_table"], row["reason"]): row["n"] for row in rows}
 
     def _sift(self, window: Window) -> Sifted:
@@ -144,7 +144,10 @@ class Steps:
 
     def _turns(self, keys: ir.Table, requests: Requests, window: Window) -> Turns:
         runs = runs_by_turn(keys, window)
-        claimed = reduce(or_, (runs[column].notnull() for column in run_columns(window).values()))
+        # Another run's claim matters only to rows of the day's own log: they are no orphans.
+        claims = run_columns(window)
+        ours_or_seen = [runs[claims[0]].notnull(), *(runs[c] == 0 for c in claims.values())]
+        claimed = reduce(or_, map(holds, ours_or_seen))
         ours = requests.ours.filter(has_text(requests.ours.interaction_id))
         status = ours.group_by(*TURN_KEY).agg(
             open=ours[REASON].isnull().any(), parent_reason=ours[REASON].min()
@@ -176,7 +179,7 @@ class Steps:
             parts.append(("components", sifted.components.aside))
         if sifted.scores is not None:
             parts.append(("scores", sifted.scores.aside))
-        return set_aside([(self.tables[name], rows) for name, rows in parts])
+        return set_aside([(self.tables[name], rows) for name, rows in parts], self.bench)
 
     def _interactions(self, sifted: Sifted, aside: ir.Table) -> ir.Table:
         own = self.programme.own_columns()
@@ -189,6 +192,7 @@ class Steps:
             shown = None if sifted.components is None else sifted.components.used
             pins = pin_scores(sifted.scores.pins, policies, sifted.window)
             scores = unit_scores(sifted.scores.used, shown, pins, policies)
+            scores = self.bench.keep(scores, "unit_scores")
         return interactions(
             records,
             sifted.requests.started,

@@ -43,24 +43,22 @@ def pin_scores(pins: ir.Table, policies: Sequence[Policy], window: Window) -> ir
 
 
 def unit_scores(
-    used: ir.Table | None, shown: ir.Table | None, pins: ir.Table | None, policies: Sequence[Policy]
-) -> ir.Table | None:
+    used: ir.Table, shown: ir.Table | None, pins: ir.Table, policies: Sequence[Policy]
+) -> ir.Table:
     """One row per interaction that has any score, with ``score_<policy>`` columns.
 
     Args:
-        used: Scores of interactions, queries and responses; None: there is no table of scores.
-        shown: interaction_id and component_id of the components shown.
+        used: Scores of interactions, queries and responses.
+        shown: interaction_id and component_id of the components shown; None: there is no table.
         pins: From ``pin_scores``.
         policies: The programme's policies.
     """
-    if used is None:
-        return None
     parts = [_of_subjects(used, policies)]
-    if shown is not None and pins is not None and any(_reads_pins(p) for p in policies):
+    if shown is not None and any(_reads_pins(p) for p in policies):
         parts.append(_of_pins(shown, pins, policies))
     names = {score_column(p.id): p for p in policies}
     first, *others = parts
-    every = first.union(*others)
+    every = first.union(*others) if others else first
     return every.group_by("interaction_id").agg(
         **{c: _combined(every[c], policy) for c, policy in names.items()}
     )
