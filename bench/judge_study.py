@@ -139,7 +139,7 @@ def naive(world: World, seen: Judged, rng: np.random.Generator) -> dict[str, flo
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worlds", type=int, default=20)
-    parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--units", type=int, default=1_000_000)
     given = parser.parse_args()
     errors: dict[str, list[float]] = defaultdict(list)
