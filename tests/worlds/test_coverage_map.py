@@ -27,6 +27,7 @@ from baserate.worlds.coverage import (
     spoiled_twin,
     summary,
 )
+from baserate.worlds.coverage.figures import draw_map, lowest_coverage
 from baserate.worlds.coverage.report import printed
 from baserate.worlds.coverage.tally import EstimatorTally
 
@@ -112,6 +113,18 @@ def test_the_table_has_a_row_for_every_cell_estimator_and_interval(tmp_path: Pat
     text = printed(rows)
     assert text.count("poisson") >= 4
     assert "an interval of half the width is found short" in text
+
+
+@pytest.mark.slow
+def test_the_picture_shows_the_lowest_coverage_of_each_square(tmp_path: Path) -> None:
+    row = {"quality": "blind_spot", "prevalence": 0.01, "interval": "logit"}
+    rows = [row | {"coverage": share} for share in (0.97, 0.874, 0.91)]
+    (square,) = lowest_coverage([*rows, row | {"interval": SPOILED, "coverage": 0.1}])
+    assert (square["scores"], square["rate"], square["percent"]) == ("blind spot", "0.01", "87")
+    assert square["band"] == "80 to 90 %"
+    drawn = draw_map(rows, tmp_path / "map.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert ">87<" in drawn
 
 
 def test_whatever_a_result_depends_on_is_in_its_key() -> None:

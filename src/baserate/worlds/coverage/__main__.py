@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from baserate.worlds.coverage.cells import full_map, quick_map
+from baserate.worlds.coverage.figures import draw_map
 from baserate.worlds.coverage.findings import spoiled_twin
 from baserate.worlds.coverage.report import printed
 from baserate.worlds.coverage.run import run_map
@@ -28,6 +29,7 @@ def main() -> int:
     store = CellStore(given.out)
     rows = run_map(spec, store, processes=given.processes, tell=_tell)
     path = store.write_table(rows)
+    draw_map(rows, path.with_suffix(".svg"))
     print(printed(rows))
     _tell(f"{len(rows)} rows in {path}, {(time.monotonic() - started) / 60:.1f} min")
     return 1 if spoiled_twin(rows).broken else 0

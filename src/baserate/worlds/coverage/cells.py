@@ -31,7 +31,7 @@ class Effort:
         past_labels: Labels of an earlier period that the scores are calibrated on.
     """
 
-    worlds: int = 100
+    worlds: int = 90
     draws: int = 5
     units: int = 300_000
     positives: int = 1_000
