@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from baserate.release.files import canonical, digest_of, digest_of_file
+from baserate.release.files import canonical, digest_of, digest_of_file, sums_of
 from tests.flows.conftest import as_json, baserate
 
 
@@ -105,12 +105,14 @@ def _sign_again(bundle: Path) -> Path:
     (bundle / "release.json").write_text(json.dumps(manifest))
     report = (bundle / "report.html").read_text()
     (bundle / "report.html").write_text(report.replace(old, new))
+    (bundle / "SHA256SUMS").write_text(sums_of(bundle, "SHA256SUMS"))
     return bundle
 
 
 def test_one_altered_byte_in_the_list_of_sums_is_found(bundle: Path) -> None:
     sums = bundle / "SHA256SUMS"
-    sums.write_text("0" + sums.read_text()[1:])
+    text = sums.read_text()
+    sums.write_text(("1" if text[0] == "0" else "0") + text[1:])
     done = baserate("verify", bundle)
     assert done.returncode == 1
     assert "SHA256SUMS" in done.stderr
