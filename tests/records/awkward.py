@@ -79,6 +79,10 @@ class Built:
         (row,) = [r for r in self.interactions if r["interaction_id"] == interaction_id]
         return row
 
+    def rows_in(self) -> int:
+        """Rows of any table that the day accounts for."""
+        return sum(n for (_, measure), n in self.audit.items() if measure == "rows_in")
+
     def reasons(self, table: str) -> list[str]:
         return sorted(r["reason"] for r in self.quarantine if r["source_table"] == table)
 

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.records.awkward import DAY, Built, Logs, build, programme
+from tests.records.awkward import DAY, TABLES, Built, Logs, build, programme
 
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.terms.programme import Programme
@@ -27,11 +27,12 @@ def logs(tmp_path: Path) -> Logs:
 
 @pytest.fixture
 def run(engine: DuckDBEngine, logs: Logs) -> Run:
-    """Write the logs and build the records of a day."""
+    """Write the logs and build the records of a day, from the tables that have rows."""
 
     def run(made: Programme | None = None, ds: date = DAY, *, write: bool = True) -> Built:
+        needed = tuple(t for t in TABLES if t in ("requests", "responses") or logs.rows[t])
         if write:
-            logs.write()
-        return build(engine, made or programme(), logs.base, ds)
+            logs.write(TABLES if made else needed)
+        return build(engine, made or programme(needed), logs.base, ds)
 
     return run
