@@ -93,7 +93,7 @@ class OnePhase:
         rate = float(self.world.v @ model.mu) / self.world.exposure
         return Anticipated(rate, variance / self.world.exposure**2)
 
-    def estimates(self, prn: Array, _: int) -> dict[Estimator, Found]:
+    def estimates(self, prn: Array, _: Array) -> dict[Estimator, Found]:
         """Horvitz-Thompson, difference and Hájek estimates from one draw."""
         world, total = self.world, self.world.exposure
         rows = np.flatnonzero(self.design.select(prn))
@@ -139,8 +139,8 @@ class Ladder:
             for model in (world.known, world.robust)
         ]
 
-    def estimates(self, prn: Array, draw: int) -> dict[Estimator, Found]:
-        """The two-phase difference estimate from one draw."""
+    def estimates(self, prn: Array, second_prn: Array) -> dict[Estimator, Found]:
+        """The two-phase difference estimate from one draw of each phase."""
         world, total = self.world, self.world.exposure
         rows = np.flatnonzero(self.design.select(prn))
         v, prob = world.v[rows], self.design.inclusion_prob[rows]
@@ -148,7 +148,7 @@ class Ladder:
         moment = v**2 * anticipated_sigma2(*suspicion, estimator="difference")
         size = defensive_mixture(np.sqrt(moment) / prob, (np.ones_like(v),), (self.control_share,))
         again = inclusion_probs(size, min(self.n, rows.size))
-        asked = world.prn(draw, phase=2)[rows] < again
+        asked = second_prn[rows] < again
         made = ladder_estimate(
             [v * suspicion.mu, world.y[rows]],
             [Phase(prob, fixed_size=self.design.fixed_size), Phase(again, asked)],

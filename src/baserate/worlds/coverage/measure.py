@@ -47,10 +47,10 @@ def _one_world(spec: MapSpec, cells: Sequence[Cell], world: World) -> dict[Cell,
     planned = {cell: plans(spec, world, cell) for cell in cells}
     tallies: dict[Cell, Tallies] = {cell: {} for cell in cells}
     for draw in range(spec.effort.draws):
-        prn = world.prn(draw)
+        prns = world.prn(draw, phase=1), world.prn(draw, phase=2)
         for cell, ways in planned.items():
             for way in ways:
-                for name, found in way.estimates(prn, draw).items():
+                for name, found in way.estimates(*prns).items():
                     made = all_intervals(found, spec.invisible_share, spec.level)
                     tally = tallies[cell].setdefault(name, EstimatorTally())
                     tally.add(found.value, found.n_positive, made, truth)

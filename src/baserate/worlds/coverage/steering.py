@@ -77,7 +77,7 @@ class World:
         """The calibrated scores with a small share of violations spread evenly over exposure."""
         return Calibrated(contaminated_model(self.known.mu, self.v), self.known.var_mu)
 
-    def prn(self, draw: int, phase: int = 1) -> Array:
+    def prn(self, draw: int, phase: int) -> Array:
         """Random numbers of one draw, the same for every design and size, shape (N,)."""
         return np.random.default_rng([*self.seeds, _DRAWS, draw, phase]).random(self.v.size)
 
