@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.records.awkward import DAY
 
 from baserate.records.audit import Account, audit_table
 from baserate.terms.errors import EngineError
-from tests.records.awkward import DAY
 
 
 def test_an_account_lists_rows_in_rows_used_and_reasons():
