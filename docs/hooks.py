@@ -15,7 +15,13 @@ from pydantic_core import PydanticUndefined
 from baserate.cli.app import app
 from baserate.terms.programme import Programme
 from baserate.terms.schemas import LOGGING_TABLES, OUR_TABLES, TableSchema
-from baserate.terms.words import Estimand, NoLabelReason, QuarantineReason, Verdict
+from baserate.terms.words import (
+    QUARANTINE_MEANINGS,
+    Estimand,
+    NoLabelReason,
+    QuarantineReason,
+    Verdict,
+)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -72,12 +78,12 @@ def words() -> str:
     lists = {
         "Verdicts": Verdict,
         "Reasons for no label": NoLabelReason,
-        "Reasons for quarantine": QuarantineReason,
         "Estimands": Estimand,
     }
-    return "\n\n".join(
-        f"**{name}**: " + ", ".join(f"`{w}`" for w in kind) for name, kind in lists.items()
-    )
+    told = [f"**{name}**: " + ", ".join(f"`{w}`" for w in kind) for name, kind in lists.items()]
+    reasons = [f"| `{r}` | {_cell(QUARANTINE_MEANINGS[r])} |" for r in QuarantineReason]
+    table = ["### Reasons for quarantine", "", "| reason | meaning |", "|---|---|", *reasons]
+    return "\n\n".join([*told, "\n".join(table)])
 
 
 def programme() -> str:

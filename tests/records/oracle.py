@@ -168,6 +168,8 @@ class Oracle:
                 reason = "parent_quarantined"
             elif table == "components" and row["impressions"] < 0:
                 reason = "negative_impressions"
+            elif table == "components" and row["impressions"] > 10**12:
+                reason = "too_many_impressions"
             else:
                 reason = None
             self._put(table, row, row["_p"] if day is None else day, reason)

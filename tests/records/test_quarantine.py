@@ -110,6 +110,19 @@ def test_negative_impressions_take_the_pin_not_the_interaction(logs, run):
     assert built.aside("components", "negative_impressions")[0]["impressions"] == -3
 
 
+@pytest.mark.parametrize("absurd", [10**12 + 1, 2**62, 2**63 - 1])
+def test_absurd_impressions_are_set_aside_and_never_overflow_a_sum(logs, run, absurd):
+    logs.whole("i")
+    for position in range(4):
+        logs.pin("i", position=position, impressions=absurd)
+    logs.pin("i", position=4, impressions=10**12).pin("i", position=5, impressions=1)
+    built = run()
+    row = built.one("i")
+    assert (row["n_components"], row["exposure"], row["n_quarantined"]) == (2, 10**12 + 1, 4)
+    aside = built.aside("components", "too_many_impressions")
+    assert [r["impressions"] for r in aside] == [absurd] * 4
+
+
 def test_users_are_known_by_their_latest_row_and_others_are_duplicates(logs, run):
     early, late = at(-3), at(-2)
     logs.user("u", country="FR", logged_at=late).user("u", country="DE", logged_at=early)

@@ -67,7 +67,7 @@ def _stray_rows(logs: Logs, chance: random.Random, ids: list[str], p: int, tag: 
         logs.response(i, p, turn=turn, responded_at=some([None, at(p)]), logged_at=logged)
     elif table == "components":
         position, pin = some([0, 1, 1, 2, None]), some([*(f"pin{k}" for k in range(9)), ""])
-        seen = some([0, 1, 2, -1])
+        seen = some([0, 1, 2, -1, 2**62])
         logs.pin(i, p, position, pin, turn=turn, impressions=seen, logged_at=logged)
     else:
         kind = some(["interaction", "query", "response", "component", "component", "other", None])

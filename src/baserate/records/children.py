@@ -3,7 +3,7 @@
 Reasons, the first that holds: ``missing_key`` (no interaction_id; for components also no
 position or component_id), ``orphan`` (no request of its interaction and turn within the late
 window), ``invalid_text``, ``invalid_time``, ``parent_quarantined``, ``negative_impressions``,
-``duplicate``.
+``too_many_impressions`` (more than ``MAX_IMPRESSIONS``), ``duplicate``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from baserate.records.reasons import (
 from baserate.records.relational import attach, holds
 from baserate.records.requests import TURN_KEY
 from baserate.records.sources import LOG_DAY, LogTable
-from baserate.terms.words import QuarantineReason
+from baserate.terms.words import MAX_IMPRESSIONS, QuarantineReason
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ def _rules(rows: ir.Table, run: ir.IntegerValue) -> list[Rule]:
     ]
     if "impressions" in rows.columns:
         negative = QuarantineReason.NEGATIVE_IMPRESSIONS
+        too_many = QuarantineReason.TOO_MANY_IMPRESSIONS
         found = ibis.literal("impressions ") + rows.impressions.cast("string")
         rules.append(Rule(rows.impressions < 0, negative, found))
+        rules.append(Rule(rows.impressions > MAX_IMPRESSIONS, too_many, found))
     return rules

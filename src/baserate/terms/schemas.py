@@ -164,7 +164,9 @@ COMPONENTS = TableSchema(
         _optional("title", "string", "Title of the Pin."),
         _optional("description", "string", "Description of the Pin."),
         _optional("image_ref", "string", "Where the image is."),
-        _optional("impressions", "int64", "Times it was seen in this interaction. Default 1."),
+        _optional(
+            "impressions", "int64", "Times seen in this interaction, at most 10^12. Default 1."
+        ),
     ),
     ("interaction_id", "turn", "position"),
 )

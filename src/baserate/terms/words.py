@@ -87,6 +87,34 @@ class QuarantineReason(StrEnum):
     UNKNOWN_POLICY = "unknown_policy"
     UNKNOWN_SUBJECT_KIND = "unknown_subject_kind"
     NEGATIVE_IMPRESSIONS = "negative_impressions"
+    TOO_MANY_IMPRESSIONS = "too_many_impressions"
+
+
+#: Most impressions that one component can have had in one interaction; more is a fault of the log.
+MAX_IMPRESSIONS = 10**12
+
+#: What each reason means, as the reference page says it.
+QUARANTINE_MEANINGS = {
+    QuarantineReason.MISSING_KEY: "A column of the row's key is empty.",
+    QuarantineReason.INVALID_TIME: "A time is missing, or its text is no ISO 8601 time.",
+    QuarantineReason.INVALID_TEXT: "A text is not UTF-8; its bytes are kept as base64.",
+    QuarantineReason.DUPLICATE: "A later row has the same key; the latest is kept.",
+    QuarantineReason.INTERNAL_TRAFFIC: "The user is staff (is_internal).",
+    QuarantineReason.TEST_TRAFFIC: "The request or its user is a test (is_test).",
+    QuarantineReason.TOO_LATE: "Logged more than records.late_days after its day, or the turn "
+    "continues an interaction that began before the late window.",
+    QuarantineReason.LOGGED_BEFORE_EVENT: "Logged more than a day before the time it gives.",
+    QuarantineReason.NO_RESPONSE: "The turn has neither a response nor a component.",
+    QuarantineReason.ORPHAN: "Nothing that the row belongs to is in the logs.",
+    QuarantineReason.PARENT_QUARANTINED: "The request that the row belongs to was set aside.",
+    QuarantineReason.INVALID_SCORE: "The score is missing, NaN, below 0 or above 1.",
+    QuarantineReason.UNKNOWN_POLICY: "A score of a policy that the programme does not measure.",
+    QuarantineReason.UNKNOWN_SUBJECT_KIND: "A score of something that is not interaction, query, "
+    "response or component.",
+    QuarantineReason.NEGATIVE_IMPRESSIONS: "The component's impressions are below 0.",
+    QuarantineReason.TOO_MANY_IMPRESSIONS: "The component's impressions in one interaction exceed "
+    f"{MAX_IMPRESSIONS:,}.",
+}
 
 
 #: Column of an interaction that a report may cut a rate by, besides a site's own.
