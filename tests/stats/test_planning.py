@@ -11,7 +11,6 @@ from baserate.stats.planning import (
     Platform,
     anticipate,
     labels_needed,
-    logit_interval,
     plan_budget,
     plan_precision,
 )
@@ -58,13 +57,16 @@ def test_a_plain_sample_has_the_textbook_error():
     assert draw_design("simple_random", prob).fixed_size
 
 
-def test_the_logit_interval_is_symmetric_in_logits_and_stays_inside():
-    low, high = logit_interval(0.01, 0.006)
-    logits = np.log(np.array([low, 0.01, high]) / (1 - np.array([low, 0.01, high])))
-    assert logits[2] - logits[1] == pytest.approx(logits[1] - logits[0])
-    assert logits[2] - logits[1] == pytest.approx(norm.ppf(0.975) * 0.006 / (0.01 * 0.99))
-    assert logit_interval(0.5, 1e9) == pytest.approx((0.0, 1.0))
-    assert logit_interval(0.0, 0.1) == (0.0, 0.0)
+def test_the_anticipated_interval_is_symmetric_in_logits_and_stays_inside():
+    mu, v = units()
+    told = anticipate(np.full(mu.size, 0.05), mu, v)
+    logits = np.log(np.array([told.low, told.rate, told.high]))
+    logits -= np.log1p(-np.array([told.low, told.rate, told.high]))
+    reach = norm.ppf(0.975) * told.std_error / (told.rate * (1 - told.rate))
+    assert logits[2] - logits[1] == pytest.approx(reach)
+    assert logits[1] - logits[0] == pytest.approx(reach)
+    nothing = anticipate(np.full(mu.size, 0.05), np.zeros(mu.size), v)
+    assert (nothing.low, nothing.high) == (0.0, 0.0)
 
 
 def platform(seed=3):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.stats import norm
 
 from baserate.stats.arrays import Array, BoolArray, finite, probabilities
+from baserate.stats.intervals import logit_limits
 from baserate.stats.multipolicy import solve_multi_policy
 from baserate.stats.sizes import RateEstimator, anticipated_sigma2, largest_contribution
 from baserate.terms.errors import DesignError
@@ -100,7 +100,7 @@ def anticipate(
     parts = (1.0 / prob - 1.0) * v**2 * sigma2
     variance = float(parts.sum())
     std_error = np.sqrt(variance) / total
-    low, high = logit_interval(rate, std_error, level)
+    low, high = (float(end) for end in logit_limits(rate, std_error, level=level))
     share = float(parts.max()) / variance if variance > 0.0 else 0.0
     return Anticipated(rate, float(std_error), low, high, float(prob.sum()), float(prob @ p), share)
 
@@ -241,25 +241,6 @@ def plan_precision(
 
     most = float(platform.exposure.size) if at_most is None else at_most
     return plan(labels_needed(worst, 1.0, at_least=min(10.0, most), at_most=most))
-
-
-def logit_interval(rate: float, std_error: float, level: float = 0.95) -> tuple[float, float]:
-    r"""Interval of a rate that is symmetric on the logit scale.
-
-    $$ \mathrm{logit}^{-1}\Bigl(\mathrm{logit} R \pm z \frac{SE}{R (1 - R)}\Bigr) $$
-
-    Args:
-        rate: R in [0, 1].
-        std_error: SE >= 0.
-        level: Confidence level, in (0, 1).
-    References: Korn & Graubard (1999), sec. 2.9.
-    """
-    if not 0.0 < rate < 1.0:
-        return rate, rate
-    reach = float(norm.ppf(0.5 + level / 2.0)) * std_error / (rate * (1.0 - rate))
-    odds = rate / (1.0 - rate)
-    down, up = odds * np.exp(-min(reach, 700.0)), odds * np.exp(min(reach, 700.0))
-    return float(down / (1.0 + down)), float(up / (1.0 + up)) if np.isfinite(up) else 1.0
 
 
 def labels_needed(
