@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from baserate.estimates.cells import CellKey, add_days
+from baserate.estimates.cells import Cell, CellKey, add_days
 from baserate.estimates.day import DayInputs, day_cells
 from baserate.estimates.table import Provenance, estimates_table, rate_interval
 from baserate.sampling.frame import Frame, categories
@@ -20,7 +20,7 @@ from baserate.sampling.history import (
 )
 from baserate.sampling.phase1 import draw_phase1, maxima, model_numerators
 from baserate.sampling.phase2 import draw_phase2
-from baserate.terms.programme import Programme
+from baserate.terms.programme import Estimation, Programme
 from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
 from baserate.terms.schemas import ESTIMATES
 from baserate.terms.words import ALL
@@ -75,7 +75,7 @@ class World:
         at = np.searchsorted(self.ids, units.unit_id)
         phase2 = draw_phase2(units, rng.random(len(units)), judge_cal, PROGRAMME, DAY)
         units = self.units(phase1.samples, phase2)
-        model, _ = model_numerators(frame, score_cal, PROGRAMME)
+        model, *_ = model_numerators(frame, score_cal, PROGRAMME)
         q, var_q = judge_cal.predict(units.confidence)
         inputs = DayInputs(
             units=units,
@@ -210,3 +210,50 @@ def test_no_positive_gives_an_upper_limit_only() -> None:
         assert row["lower"] == 0
         assert 0 < row["upper"] <= 1
         assert row["interval"] == "zero_positives"
+
+
+def _cell(**changes: float) -> Cell:
+    numbers = {
+        "total": 500.0,
+        "variance": 2500.0,
+        "denominator": 100_000.0,
+        "model_total": 480.0,
+        "model_variance": 3000.0,
+        "largest_weight": 200.0,
+        "control_units": 400.0,
+        "largest_square": 100.0,
+        "n_units": 100_000,
+        "n_judged": 2000,
+        "n_reviewed": 300,
+        "n_positive": 40,
+        "n_no_label": 0,
+        "missing_total": 0.0,
+        "missing_maximum": 0.0,
+    }
+    return Cell(**(numbers | changes))
+
+
+def _with(**estimation: object) -> Programme:
+    return PROGRAMME.model_copy(update={"estimation": Estimation(**estimation)})
+
+
+def test_a_declared_blind_spot_that_the_control_arm_cannot_see_guards_the_interval() -> None:
+    plain = rate_interval(_cell(), PROGRAMME)
+    guarded = rate_interval(_cell(), _with(blind_share=0.25))
+    assert (plain.method, guarded.method) == ("anticipated_gamma", "guarded_gamma")
+    assert guarded.lower == plain.lower
+    assert guarded.upper > plain.upper
+    named = rate_interval(_cell(), _with(blind_share=0.25, interval="logit"))
+    assert named.method == "logit, not defended against a blind spot"
+
+
+def test_a_control_arm_that_expects_three_of_the_blind_spot_needs_no_guard() -> None:
+    seeing = _cell(control_units=3.0 / (0.25 * 0.005) + 1)
+    assert rate_interval(seeing, _with(blind_share=0.25)).method == "anticipated_gamma"
+    assert rate_interval(seeing, _with(blind_share=0.25, interval="wilson")).method == "wilson"
+
+
+def test_a_domain_of_which_the_model_expects_nothing_still_has_an_interval() -> None:
+    unknown = rate_interval(_cell(model_total=0.0, model_variance=0.0), PROGRAMME)
+    assert unknown.method == "logit"
+    assert 0 < unknown.lower < 0.005 < unknown.upper < 1

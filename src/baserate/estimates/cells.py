@@ -26,8 +26,9 @@ class Cell:
         variance: Estimated variance of ``total``.
         denominator: Known total of the denominator.
         model_total: Total that the frame model expects.
-        model_variance: Variance of ``total`` that the model anticipates.
+        model_variance: Variance of ``total`` that the doubted model anticipates.
         largest_weight: Most that one unseen unit could add to ``total``.
+        control_units: Units expected from the share of the draw that ignores the scores.
         largest_square: Largest single unit's part of ``variance``.
         n_units: Population units.
         n_judged: Phase-1 units with a judge's verdict.
@@ -45,6 +46,7 @@ class Cell:
     model_total: float
     model_variance: float
     largest_weight: float
+    control_units: float
     largest_square: float
     n_units: int
     n_judged: int

@@ -200,6 +200,7 @@ class _Day:
             "model_total": self._model("model"),
             "model_variance": self._model("spread") + self._summed(reading.second_moment),
             "largest_weight": self._largest_weight(method),
+            "control_units": self._control_units(),
             "largest_square": largest.reshape(shape),
             "n_units": self._per_cell(lambda _: self.totals.of("n_units")),
             "n_judged": self._summed(~np.isnan(self.units.judged)),
@@ -220,6 +221,19 @@ class _Day:
     def _summed(self, values: Array | BoolArray) -> Array:
         """Sum over the units of each domain, shape (P, E, D)."""
         return np.asarray(values.astype(np.float64) @ self.member.T)
+
+    def _control_units(self) -> Array:
+        """Units of phase 1 that were drawn whatever their scores, by the domain's denominator."""
+        sampling = self.programme.sampling
+        shares = [
+            sampling.exposure_share if e == Estimand.EXPOSURE_RATE else sampling.control_share
+            for e in self.programme.estimands
+        ]
+        whole = self.denominator[:, :, :1]
+        part = np.divide(
+            self.denominator, whole, out=np.zeros(self.denominator.shape), where=whole > 0
+        )
+        return np.asarray(part * (np.array(shares) * len(self.units))[None, :, None])
 
     def _largest_weight(self, method: Method) -> Array:
         first = self._per_cell(lambda e: self.totals.of(f"{MAX_WEIGHT}{e}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -13,16 +13,18 @@ import pyarrow as pa
 from baserate.estimates.cells import Cell, CellKey, Cells
 from baserate.stats.intervals import (
     Interval,
-    anticipated_variance_logit,
     clopper_pearson_interval,
     effective_size,
-    logit_interval,
-    wilson_interval,
+    proportion_interval,
     zero_positives_interval,
 )
+from baserate.stats.sizes import blind_spot_defence
 from baserate.terms.programme import Programme
 from baserate.terms.schemas import ESTIMATES
 from baserate.terms.words import Method
+
+#: Goes into the interval's name where a declared blind spot could hide.
+NOT_DEFENDED = "not defended against a blind spot"
 
 
 @dataclass(frozen=True)
@@ -94,30 +96,41 @@ def rate_interval(cell: Cell, programme: Programme) -> Interval:
     """The interval of one cell by the programme's method.
 
     Without a single violating unit among those read there is no variance to speak of: the
-    interval is then the upper limit that the design's largest weight allows. Where the method
-    needs something it does not have (no variance, an estimate at or below 0), the
-    anticipated variance stands in.
+    interval is then the upper limit that the design's largest weight allows. Where a blind share
+    is declared and the control arm is too small to see it, the default is guarded, and any other
+    method carries the caveat in its name.
     """
     settings = programme.estimation
-    level = settings.level
+    level, method = settings.level, settings.interval
     rate = cell.total / cell.denominator
     largest = min(1.0, cell.largest_weight / cell.denominator)
     if cell.n_positive == 0 or rate <= 0.0:
         return zero_positives_interval(largest, level=level)
     if rate >= 1.0:
         return clopper_pearson_interval(1.0, max(1, cell.n_positive), level=level)
+    anticipating = cell.model_total > 0.0 and cell.model_variance > 0.0
     std_error = math.sqrt(max(0.0, cell.variance)) / cell.denominator
-    n_effective = effective_size(rate, std_error**2)
-    if settings.interval == "wilson" and n_effective is not None:
-        return wilson_interval(rate, n_effective, level=level)
-    if settings.interval == "clopper_pearson" and n_effective is not None:
-        return clopper_pearson_interval(rate, n_effective, level=level)
-    if settings.interval == "logit" and std_error > 0.0:
-        return logit_interval(rate, std_error, level=level)
-    return anticipated_variance_logit(
+    blind = not _sees_blind_spot(rate, cell, settings.blind_share)
+    guarded = blind and method == "anticipated_gamma"
+    interval = proportion_interval(
         rate,
         std_error,
-        anticipated_variance=cell.model_variance / cell.denominator**2,
-        anticipated_value=max(cell.model_total, 1e-300) / cell.denominator,
+        n=max(1, cell.n_reviewed, cell.n_judged),
+        n_positive=cell.n_positive,
+        largest_contribution=largest,
         level=level,
+        method=("guarded_gamma" if guarded else method) if anticipating else "logit",
+        anticipated_variance=cell.model_variance / cell.denominator**2,
+        anticipated_value=cell.model_total / cell.denominator,
+        invisible_share=settings.blind_share,
     )
+    if blind and interval.method != "guarded_gamma":
+        return replace(interval, method=f"{interval.method}, {NOT_DEFENDED}")
+    return interval
+
+
+def _sees_blind_spot(rate: float, cell: Cell, share: float) -> bool:
+    """Whether the control arm expects enough of a declared blind spot to find it."""
+    if share <= 0.0:
+        return True
+    return blind_spot_defence(1.0, max(cell.control_units, 1e-9), share * rate).defended

@@ -163,7 +163,8 @@ def prior_calibration(prior_rate: float, bins: int) -> ScoreCalibration:
 
     $$ p(s) = r^{\,1 - s} $$
 
-    with the variance of one label's worth of knowledge. A missing score is worth the prior rate.
+    known within a factor: the standard error of a small one is as large as itself. A missing
+    score is worth the prior rate.
 
     Args:
         prior_rate: r, assumed probability at score 0, in (0, 1).
@@ -174,7 +175,7 @@ def prior_calibration(prior_rate: float, bins: int) -> ScoreCalibration:
     return ScoreCalibration(
         edges=edges[1:-1],
         prob=prob,
-        variance=prob * (1.0 - prob),
+        variance=prob * np.minimum(prob, 1.0 - prob),
         missing_prob=prior_rate,
-        missing_variance=prior_rate * (1.0 - prior_rate),
+        missing_variance=prior_rate**2,
     )

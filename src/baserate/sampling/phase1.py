@@ -15,6 +15,7 @@ from baserate.sampling.history import Calibrations
 from baserate.stats.arrays import Array, IntArray
 from baserate.stats.designs import draw_design
 from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.intervals import doubted_model
 from baserate.stats.sizes import combine_policies, defensive_mixture
 from baserate.terms.programme import Programme
 from baserate.terms.schemas import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
@@ -49,7 +50,7 @@ def draw_phase1(frame: Frame, calibrations: Calibrations, programme: Programme, 
     if len(frame) == 0:
         return Phase1(SAMPLES.arrow().empty_table(), FRAME_TOTALS.arrow().empty_table())
     sampling = programme.sampling
-    model, variance = model_numerators(frame, calibrations, programme)
+    model, variance, doubted = model_numerators(frame, calibrations, programme)
     size = mixed_size(core_size(model, variance), frame.exposure, programme)
     n = min(sampling.judge_budget, len(frame))
     n_by_stratum = allocate(size, frame.stratum, n)
@@ -65,23 +66,25 @@ def draw_phase1(frame: Frame, calibrations: Calibrations, programme: Programme, 
         samples=_samples_table(
             frame, np.flatnonzero(selected), prob, size, control_prob, programme, calibrations, ds
         ),
-        frame_totals=frame_totals(frame, prob, model, variance, programme, ds),
+        frame_totals=frame_totals(frame, prob, model, doubted, programme, ds),
     )
 
 
 def model_numerators(
     frame: Frame, calibrations: Calibrations, programme: Programme
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Expected numerator of each unit and the variance of the numerator around it.
 
     $$ \\mu_i = v_i\\,p(s_i), \\qquad
        \\sigma_i^2 = v_i^2 (p(s_i)(1 - p(s_i)) + \\mathrm{Var}\\,\\hat p(s_i)) $$
 
-    Returns: two arrays of shape (P, E, N), v = 1 or the exposure.
+    Returns: two arrays of shape (P, E, N), v = 1 or the exposure, and a third like the second
+        under the doubted model (``stats.intervals.doubted_model``).
     """
     p, var_p = calibrations.predict(frame.score)
     v = maxima(frame.exposure, programme)
-    return p * v, (p * (1.0 - p) + var_p) * v**2
+    wary = doubted_model(p, var_p)
+    return p * v, (p * (1.0 - p) + var_p) * v**2, (wary * (1.0 - wary) + var_p) * v**2
 
 
 def maxima(exposure: Array, programme: Programme) -> Array:
@@ -199,7 +202,7 @@ def frame_totals(
 ) -> pa.Table:
     """Totals that are known without labels, per stratum and domain, in the tables' long shape.
 
-    ``spread`` is the variance that phase 1 is expected to have if the model holds:
+    ``spread`` is the variance that phase 1 is expected to have under the doubted model:
     sum of (1 - pi) / pi times the numerator's variance around the model. ``max_weight`` is the
     largest v / pi of the cell: what one unseen positive could add.
     """

@@ -211,10 +211,13 @@ class Estimation(_Section):
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Level of the intervals."""
-    interval: Literal["anticipated_logit", "logit", "wilson", "clopper_pearson"] = (
-        "anticipated_logit"
+    interval: Literal["anticipated_gamma", "logit", "wilson", "clopper_pearson"] = (
+        "anticipated_gamma"
     )
     """Method of the intervals where positives were seen. Where none was: an upper limit."""
+    blind_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the violations that the scores might not see at all. Where the control arm expects
+    fewer than 3 of them, the interval is lifted by what may be hidden."""
 
 
 class Gates(_Section):

@@ -123,10 +123,13 @@ reviews:
   path: "reviews/{{ds}}.csv"
 
 estimation:
-  # Level of the intervals, and their method where positives were seen: anticipated_logit, logit,
+  # Level of the intervals, and their method where positives were seen: anticipated_gamma, logit,
   # wilson or clopper_pearson.
   #level: 0.95
-  #interval: anticipated_logit
+  #interval: anticipated_gamma
+  # Share of the violations that the scores might not see at all, e.g. 0.25: where the control arm
+  # is too small to find them, the upper end is lifted by what may be hidden.
+  #blind_share: 0.0
 
 # What a figure must pass to be released.
 gates:

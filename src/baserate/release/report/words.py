@@ -80,8 +80,9 @@ METHODS = {
 }
 
 INTERVALS = {
-    "anticipated_logit": "logit, with the variance that the score model anticipates",
-    "anticipated_variance_logit": "logit, with the variance that the score model anticipates",
+    "anticipated_gamma": "gamma, with the variance that the score model anticipates",
+    "guarded_gamma": "gamma, lifted by what the scores may not see",
+    "zero_positives": "upper limit: nothing was found",
     "logit": "logit",
     "wilson": "Wilson, on the effective size",
     "clopper_pearson": "Clopper–Pearson, on the effective size",

@@ -3,6 +3,7 @@
 from baserate.stats.intervals.anticipated_gamma import (
     anticipated_gamma,
     contaminated_model,
+    doubted_model,
     guarded_gamma,
 )
 from baserate.stats.intervals.binomial import (
@@ -50,6 +51,7 @@ __all__ = [
     "bootstrap_t_interval",
     "clopper_pearson_interval",
     "contaminated_model",
+    "doubted_model",
     "effective_size",
     "fay_feuer_interval",
     "guarded_gamma",

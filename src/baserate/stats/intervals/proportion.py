@@ -90,8 +90,8 @@ def proportion_interval(
         side: ``"two-sided"``, or the one end that is guarded.
         method: One of :data:`METHODS`.
         anticipated_variance: V_mu of the rate; for the anticipated and guarded methods (those
-            named gamma want it under the contaminated model).
-        anticipated_value: Rate under the same model; for the same methods.
+            named gamma want it under the doubted model).
+        anticipated_value: Rate under the calibrated model; for the same methods.
         invisible_share: q; for the guarded methods.
     Raises: DesignError on an unknown method, a negative or non-finite number, or a method that
         needs what was not given.

@@ -12,7 +12,7 @@ from baserate.terms.errors import DesignError
 from baserate.worlds.platforms import SCORE_QUALITIES, ScoreQuality
 
 #: Goes into every cell's key: raise it when what a cell measures changes.
-MAP_VERSION = 2
+MAP_VERSION = 3
 
 Estimator: TypeAlias = Literal["ht", "difference", "hajek", "ladder"]
 

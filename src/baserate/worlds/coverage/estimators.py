@@ -10,7 +10,7 @@ from baserate.stats.arrays import Array
 from baserate.stats.calibration import Calibrated
 from baserate.stats.designs import Design, draw_design
 from baserate.stats.inclusion import inclusion_probs
-from baserate.stats.intervals import anticipated_variance_of_total, contaminated_model
+from baserate.stats.intervals import anticipated_variance_of_total
 from baserate.stats.ladder import Phase, ladder_estimate
 from baserate.stats.sizes import (
     RateEstimator,
@@ -30,8 +30,6 @@ from baserate.worlds.coverage.steering import World
 
 #: The judge sees this many times the people's sample, but no more than JUDGED_AT_MOST.
 JUDGED_PER_LABEL, JUDGED_AT_MOST = 10, 50_000
-#: Share of what the judge suspects that a robust model spreads evenly over what it has seen.
-JUDGE_CONTAMINATION = 0.001
 ONE_PHASE: tuple[RateEstimator, ...] = ("ht", "difference", "hajek")
 
 
@@ -57,7 +55,7 @@ class Found(NamedTuple):
         n_positive: Violating ones among them.
         w_max: Most that one unit, not a take-all, could add to the rate.
         plain: What the calibrated scores anticipate.
-        robust: What they anticipate with a small share of violations spread evenly.
+        doubted: The same, with the variance of the first phase under the doubted model.
     """
 
     value: float
@@ -66,7 +64,7 @@ class Found(NamedTuple):
     n_positive: int
     w_max: float
     plain: Anticipated
-    robust: Anticipated
+    doubted: Anticipated
 
 
 class OnePhase:
@@ -83,15 +81,14 @@ class OnePhase:
         self.world = world
         self.design: Design = draw_design(cell.design, inclusion_probs(size, cell.n))
         self._w_max = open_contribution(world, self.design)
-        models = (world.known, world.robust)
+        models = (world.known, world.doubted)
         self._anticipated: dict[Estimator, tuple[Anticipated, ...]] = {
             name: tuple(self._anticipate(model, name) for model in models) for name in ONE_PHASE
         }
 
     def _anticipate(self, model: Calibrated, estimator: RateEstimator) -> Anticipated:
         variance = frame_variance(self.world, self.design, model, estimator)
-        rate = float(self.world.v @ model.mu) / self.world.exposure
-        return Anticipated(rate, variance / self.world.exposure**2)
+        return Anticipated(self.world.model_rate, variance / self.world.exposure**2)
 
     def estimates(self, prn: Array, _: Array) -> dict[Estimator, Found]:
         """Horvitz-Thompson, difference and Hájek estimates from one draw."""
@@ -136,7 +133,7 @@ class Ladder:
         self._w_max = open_contribution(world, self.design) / min(least, 1.0)
         self._first = [
             frame_variance(world, self.design, model, "difference")
-            for model in (world.known, world.robust)
+            for model in (world.known, world.doubted)
         ]
 
     def estimates(self, prn: Array, second_prn: Array) -> dict[Estimator, Found]:
@@ -156,15 +153,12 @@ class Ladder:
             frame_model=v * world.known.mu[rows],
             frame_model_total=world.model_rate * total,
         ).cell()
-        wary = contaminated_model(suspicion.mu, v / prob, share=JUDGE_CONTAMINATION)
-        wary_moment = v**2 * anticipated_sigma2(wary, estimator="difference")
-        second = [anticipated_variance_of_total(m, again, prob) for m in (moment, wary_moment)]
-        plain, robust = (
-            Anticipated(world.model_rate, (one + two) / total**2)
-            for one, two in zip(self._first, second, strict=True)
+        second = anticipated_variance_of_total(moment, again, prob)
+        plain, doubted = (
+            Anticipated(world.model_rate, (first + second) / total**2) for first in self._first
         )
         found = Found(
-            made.rate, made.std_error, made.n_units, made.n_positive, self._w_max, plain, robust
+            made.rate, made.std_error, made.n_units, made.n_positive, self._w_max, plain, doubted
         )
         return {"ladder": found}
 

@@ -19,8 +19,8 @@ ON_TRIAL: tuple[Method, ...] = (
     DEFAULT,
     GUARDED,
 )
-#: Methods that anticipate by the contaminated model.
-_ROBUST = (DEFAULT, GUARDED)
+#: Methods that anticipate by the doubted model.
+_DOUBTING = (DEFAULT, GUARDED)
 #: The logit interval with half its width: a map that lets it pass measures nothing.
 SPOILED = "spoiled_half_logit"
 
@@ -35,7 +35,7 @@ def all_intervals(found: Found, invisible_share: float, level: float) -> dict[st
     """
     made: dict[str, Interval] = {}
     for method in ON_TRIAL:
-        model = found.robust if method in _ROBUST else found.plain
+        model = found.doubted if method in _DOUBTING else found.plain
         made[method] = proportion_interval(
             found.value,
             found.std_error,

@@ -11,7 +11,7 @@ import numpy as np
 from baserate.stats.arrays import Array, BoolArray
 from baserate.stats.calibration import Calibrated, ScoreCalibration, fit_binned_calibration
 from baserate.stats.inclusion import inclusion_probs
-from baserate.stats.intervals import contaminated_model
+from baserate.stats.intervals import doubted_model
 from baserate.stats.sizes import defensive_mixture, size_for_rates
 from baserate.worlds.coverage.cells import Block, MapSpec
 from baserate.worlds.platforms import (
@@ -73,9 +73,9 @@ class World:
         return float(self.v @ self.known.mu / self.v.sum())
 
     @cached_property
-    def robust(self) -> Calibrated:
-        """The calibrated scores with a small share of violations spread evenly over exposure."""
-        return Calibrated(contaminated_model(self.known.mu, self.v), self.known.var_mu)
+    def doubted(self) -> Calibrated:
+        """The calibrated scores, half a standard error higher."""
+        return Calibrated(doubted_model(*self.known), self.known.var_mu)
 
     def prn(self, draw: int, phase: int) -> Array:
         """Random numbers of one draw, the same for every design and size, shape (N,)."""
