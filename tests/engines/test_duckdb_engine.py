@@ -11,6 +11,7 @@ import pytest
 
 from baserate.engines.base import Engine
 from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.parquet_files import in_one_line
 from baserate.terms.errors import EngineError, TableError
 from baserate.terms.schemas import TURN_TYPE, Column, TableSchema
 
@@ -135,6 +136,26 @@ def test_a_broken_file_is_named_among_good_ones(engine, file, rows, tmp_path, fa
     assert caught.value.code == "broken_file"
     assert caught.value.where == str(file)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [(with_a_garbled_footer, "Arrow: "), (with_a_garbled_page, "DuckDB: ")]
+)
+def test_what_the_library_said_of_a_broken_file_is_told_in_one_line(engine, file, fault, says):
+    fault(file)
+    with pytest.raises(EngineError) as caught:
+        engine.to_arrow(engine.scan_parquet([str(file)]))
+    told = caught.value.got
+    assert says in told
+    assert len(told.split(says)[1].split()) >= 3, "more than a class name"
+    assert told.isprintable()
+    assert str(file) not in told
+
+
+def test_what_a_library_said_is_told_without_values_of_rows():
+    error = ValueError('no "how to\nhide it" in file "/logs/a.parquet": can\'t read \'x y\'\x0e')
+    told = in_one_line(error, "/logs/a.parquet", "DuckDB")
+    assert told == "DuckDB: no ... in the file: can't read ..."
 
 
 def test_a_file_that_vanishes_after_the_scan_is_named(engine, file):

@@ -19,7 +19,7 @@ from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
 from baserate.engines.conform import select_list
-from baserate.engines.parquet_files import broken_file, expand_paths
+from baserate.engines.parquet_files import broken_file, expand_paths, in_one_line
 from baserate.terms.errors import BaserateError, EngineError, TableError
 from baserate.terms.schemas import TableSchema
 
@@ -180,7 +180,7 @@ class DuckDBEngine:
                 "the file cannot be read to its end",
                 code="broken_file",
                 where=named[0],
-                got=type(error).__name__,
+                got=in_one_line(error, named[0], "DuckDB"),
                 hint="write or copy the file again, then run the same command",
             )
         return EngineError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 from baserate.terms.errors import EngineError, TableError
 
 _MAGIC = b"PAR1"
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^' ][^']*'(?!\w)")
+_LONGEST = 200
 _SMALLEST = 12
 REMOTE = "://"
 
@@ -101,6 +104,21 @@ def _fault(path: str) -> tuple[str, str] | None:
         return f"{size:,} bytes and no end: the file was cut off while it was written", again
     try:
         pq.ParquetFile(path).metadata  # noqa: B018 - opening reads and checks the footer
-    except (pa.ArrowInvalid, OSError, pa.ArrowException):
-        return "a footer that cannot be read", again
+    except (pa.ArrowInvalid, OSError, pa.ArrowException) as error:
+        return f"a footer that cannot be read ({in_one_line(error, path, 'Arrow')})", again
     return None
+
+
+def in_one_line(error: Exception, path: str, who: str) -> str:
+    """What a library said of a file, calmly: one line, without the path and without anything
+    quoted, which could be a value of a row.
+
+    Args:
+        error: The library's error.
+        path: The file that it speaks of.
+        who: The library's name.
+    """
+    text = re.sub(rf"(file )?[\"']?{re.escape(path)}[\"']?", "the file", str(error))
+    text = _QUOTED.sub("...", "".join(c if c.isprintable() else " " for c in text))
+    text = " ".join(text.split()).rstrip(" :")[:_LONGEST]
+    return f"{who}: {text}" if text else f"{who}: {type(error).__name__}"
