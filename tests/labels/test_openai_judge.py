@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -375,7 +376,9 @@ def test_an_endpoint_that_goes_down_midway_stops_the_run_and_keeps_what_was_answ
     judge = make_judge()
     table = run(judge, units, policy)
     assert "no_label" not in verdicts(table).values()
-    assert (judge.usage.from_cache, judge.usage.calls) == (20, 80)
+    under_way = judge.usage.calls - 80
+    assert judge.usage.from_cache + judge.usage.calls == len(units)
+    assert 0 <= under_way < 4
 
 
 def test_a_server_that_is_not_there_is_called_down(make_judge, make_unit, policy):
@@ -394,12 +397,19 @@ def test_a_model_that_cannot_answer_in_form_is_stopped_before_it_costs_a_whole_r
 
 
 def test_never_more_calls_at_once_than_configured(chat_server, make_judge, make_unit, policy):
-    def slow(call):
-        time.sleep(0.02)
+    three = threading.Barrier(3, timeout=30)
+
+    def together(call):
+        if 1 <= call.number <= 18:
+            three.wait()
         return chat_server.honest(call)
 
-    chat_server.respond = slow
-    run(make_judge(concurrency=3), [make_unit(f"u{k}", query=f"q{k}") for k in range(20)], policy)
+    chat_server.respond = together
+    run(
+        make_judge(concurrency=3, timeout_seconds=60),
+        [make_unit(f"u{k}", query=f"q{k}") for k in range(20)],
+        policy,
+    )
     assert chat_server.most_at_once == 3
 
 

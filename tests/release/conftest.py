@@ -262,6 +262,7 @@ def _labels(day: _Day, phase: int, policies: tuple[str, ...]) -> pa.Table:
                 "severity": pa.nulls(n, pa.int64()),
                 "confidence": pa.nulls(n, pa.float64()),
                 "reason": pa.array(["words of a model about the text"] * n),
+                "clause": pa.nulls(n, pa.string()),
                 "labeler_kind": pa.array(["local_judge" if phase == 1 else "human"] * n),
                 "labeler_id": pa.array(["judge" if phase == 1 else "r7"] * n),
                 "labeler_version": pa.array(["9c1d" * 8 if phase == 1 else ""] * n),

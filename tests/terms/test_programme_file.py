@@ -176,7 +176,7 @@ def test_a_mistake_is_named_with_its_line_and_a_remedy(mistakes, old, new, code,
     [
         ('salt: "12345678"\n', 1, "permanent random numbers"),
         ("  responses: {path: responses.parquet}\n", 3, "one row per turn"),
-        ("    definition: Attacks people.\n", 7, "given to judges"),
+        ("    name: Hate\n", 7, "as people read it"),
         ("  kind: local\n", 10, "kind: local"),
     ],
 )
@@ -193,10 +193,21 @@ def test_a_missing_section_is_named(mistakes):
 
 
 def test_a_misspelt_required_key_is_recognised(mistakes):
-    text = changed("definition:", "defintion:")
+    text = changed("name:", "nmae:")
     problems = {e.code: str(e) for e in mistakes(text).values()}
-    assert "did you write defintion for it?" in problems["missing_key"]
-    assert "did you mean definition?" in problems["unknown_key"]
+    assert "did you write nmae for it?" in problems["missing_key"]
+    assert "did you mean name?" in problems["unknown_key"]
+
+
+def test_a_policy_has_a_definition_or_a_document_and_never_both(mistakes, write):
+    written = "    document: policies/hate.md\n"
+    either = changed("    definition: Attacks people.\n", written)
+    assert load_programme(write(either)).policies[0].document == "policies/hate.md"
+    (neither,) = mistakes(changed("    definition: Attacks people.\n", "")).values()
+    assert "nothing says what violates" in str(neither)
+    ((line, both),) = mistakes(SMALL.replace("judge:", written + "judge:")).items()
+    assert "remove the definition" in str(both)
+    assert SMALL.split("\n")[line - 2].strip().startswith("definition")
 
 
 @pytest.mark.parametrize(

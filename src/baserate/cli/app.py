@@ -24,6 +24,7 @@ from baserate.cli.options import (
     as_day,
     today,
 )
+from baserate.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from baserate.flows.measure import StageDone, StageName
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(policy_app, name="policy", rich_help_panel="Policies and judges")
 
 
 @app.command(rich_help_panel="Start")

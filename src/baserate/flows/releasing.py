@@ -105,7 +105,7 @@ def period_tables(stages: Stages, days: Sequence[date]) -> dict[str, pa.Table]:
     for name in EVIDENCE:
         parts = [store.read(name, d) for d in days if store.current(name, d) is not None]
         if parts:
-            found[name] = pa.concat_tables(parts)
+            found[name] = pa.concat_tables([OUR_TABLES[name].completed(p) for p in parts])
         elif not name.startswith("review"):
             found[name] = OUR_TABLES[name].arrow().empty_table()
     return found

@@ -11,6 +11,7 @@ from typing import Any
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.settings import Settings, load_settings
 from baserate.engines.store import Store
+from baserate.labels.policies import with_documents
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
 from baserate.terms.programme_file import load_programme
@@ -24,7 +25,7 @@ class Workspace:
 
     Args:
         root: The folder.
-        programme: What is measured.
+        programme: What is measured, each written policy's text in the place of its definition.
         store: Its tables.
         engine: What runs its relational work.
     """
@@ -57,7 +58,8 @@ def open_workspace(root: Path, settings: Settings | None = None) -> Workspace:
     Args:
         root: The folder.
         settings: Of this machine; None: from the environment (``BASERATE_MEMORY_LIMIT``, ...).
-    Raises: ProgrammeError if there is no programme file or it is wrong.
+    Raises: ProgrammeError if there is no programme file or it is wrong; PolicyError if one of its
+        written policies is.
     """
     path = root / PROGRAMME_FILE
     if not path.is_file():
@@ -67,7 +69,7 @@ def open_workspace(root: Path, settings: Settings | None = None) -> Workspace:
             where=str(root),
             hint="`baserate init` writes a commented one; or name the folder with --workspace",
         )
-    programme = load_programme(path)
+    programme = with_documents(load_programme(path), root)
     machine = settings or load_settings()
     engine = DuckDBEngine(
         memory_limit=machine.memory_limit,

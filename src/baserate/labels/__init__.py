@@ -7,6 +7,7 @@ from pathlib import Path
 
 from baserate.labels.consensus import Consensus, consensus
 from baserate.labels.judges.base import Judge, Progress, judge_units
+from baserate.labels.policies import written_policies
 from baserate.labels.render import SubjectKey, UnitContent, render_unit
 from baserate.labels.reviews import ReviewImport, collect_reviews
 from baserate.labels.worklist import write_worklist
@@ -38,7 +39,8 @@ def make_judge(
         base: Folder of the programme file: relative paths start there.
         cache_path: File where an LLM judge keeps its answers; made if it is not there.
         policies: The programme's policies.
-    Raises: LabelError if the judge can't be made: no training file, no address, no cache.
+    Raises: LabelError if the judge can't be made: no training file, no address, no cache;
+        PolicyError if a written policy is wrong.
     """
     if isinstance(config, LocalJudge):
         from baserate.labels.judges.local import LocalTextJudge
@@ -47,4 +49,5 @@ def make_judge(
         return LocalTextJudge.from_file(config, training, policies)
     from baserate.labels.judges.openai import ChatJudge
 
-    return ChatJudge(config, cache_path, images_below=base)
+    documents = written_policies(policies, base)
+    return ChatJudge(config, cache_path, images_below=base, documents=documents)

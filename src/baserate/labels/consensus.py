@@ -101,6 +101,7 @@ def _label_rows(grouped: pa.Table, counts: pa.Table) -> pa.Table:
         "severity": pc.if_else(violating, severities, pa.scalar(None, pa.int64())),
         "confidence": share,
         "reason": pc.if_else(has_label, pa.scalar(None, pa.string()), grouped["reason_min"]),
+        "clause": pa.nulls(n, pa.string()),
         "labeler_id": pa.repeat(CONSENSUS_ID, n),
         "labeler_version": pa.repeat("", n),
         "labeled_at": grouped["labeled_at_max"],

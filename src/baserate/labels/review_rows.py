@@ -22,10 +22,12 @@ OPTIONAL_COLUMNS = (
     "severity",
     "confidence",
     "reason",
+    "clause",
     "labeled_at",
     "policy_version",
 )
 _SHOWABLE = re.compile(r"[\w .:+\-]{1,30}\Z", re.ASCII)
+_CLAUSE = re.compile(r"[VNE][1-9]\d{0,2}\Z")
 _REASON_CHARS = 1000
 
 
@@ -44,6 +46,7 @@ class RejectReason(StrEnum):
     MISSING_LABELER = "missing_labeler"
     INVALID_SEVERITY = "invalid_severity"
     INVALID_CONFIDENCE = "invalid_confidence"
+    INVALID_CLAUSE = "invalid_clause"
     INVALID_TIME = "invalid_time"
     DUPLICATE = "duplicate"
 
@@ -72,6 +75,7 @@ class Review(NamedTuple):
     severity: int | None
     confidence: float | None
     reason: str | None
+    clause: str | None
     labeler_id: str
     labeled_at: datetime
 
@@ -137,6 +141,7 @@ class ReviewRules:
             _severity(fields.get("severity")),
             _confidence(fields.get("confidence")),
             _reason(verdict, None if reason is None else str(reason)[:_REASON_CHARS]),
+            _clause(fields.get("clause")),
             str(labeler),
             _time(fields.get("labeled_at"), self._now),
         )
@@ -263,6 +268,18 @@ def _confidence(value: Any) -> float | None:
     if confidence is None or not 0.0 <= confidence <= 1.0:
         raise _Unusable(RejectReason.INVALID_CONFIDENCE, f"got {_shown(value)}; expected 0 to 1")
     return confidence
+
+
+def _clause(value: Any) -> str | None:
+    """The clause cited; only the shape of an id is taken, so that no free text comes in with it."""
+    word = "" if value is None else str(value).strip().upper()
+    if word in ("", "NONE"):
+        return None
+    if not _CLAUSE.match(word):
+        raise _Unusable(
+            RejectReason.INVALID_CLAUSE, f"got {_shown(value)}; expected an id such as V1, or none"
+        )
+    return word
 
 
 def _time(value: Any, now: datetime) -> datetime:

@@ -125,7 +125,7 @@ def read_reviews(
 
     Needed columns: interaction_id, policy, verdict, labeler_id. Columns that may be there:
     subject_kind (default: interaction), turn, position, severity, confidence, reason,
-    labeled_at, policy_version. Other columns are left aside.
+    clause, labeled_at, policy_version. Other columns are left aside.
 
     Args:
         paths: Files, read in this order; of two rows of one labeler on one subject and policy
@@ -199,7 +199,17 @@ def _absent(
             reason = str(NoLabelReason.CANNOT_DECIDE) if verdict is Verdict.NO_LABEL else None
             added += [
                 Review(
-                    id_, policy.id, policy.version, key, verdict, None, None, reason, LOOKUP_ID, now
+                    id_,
+                    policy.id,
+                    policy.version,
+                    key,
+                    verdict,
+                    None,
+                    None,
+                    reason,
+                    None,
+                    LOOKUP_ID,
+                    now,
                 )
                 for key in rules.subjects[id_]
                 if (id_, policy.id, key) not in there
@@ -221,6 +231,7 @@ def _table(reviews: Sequence[Review], ds: date) -> pa.Table:
         "severity": [r.severity for r in reviews],
         "confidence": [r.confidence for r in reviews],
         "reason": [r.reason for r in reviews],
+        "clause": [r.clause for r in reviews],
         "labeler_kind": [str(LabelerKind.HUMAN)] * n,
         "labeler_id": [r.labeler_id for r in reviews],
         "labeler_version": [""] * n,

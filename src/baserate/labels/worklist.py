@@ -35,6 +35,7 @@ COLUMNS = (
     "verdict",
     "severity",
     "confidence",
+    "clause",
     "reason",
     "labeler_id",
     "labeled_at",

@@ -70,8 +70,11 @@ class Policy(_Section):
     """Name as people read it."""
     version: str = "1"
     """Version of the written policy; a new version starts a new series."""
-    definition: str = Field(min_length=1)
-    """What violates, in words: given to judges and reviewers."""
+    definition: str = ""
+    """What violates, in words: given to judges and reviewers. Needed where there is no document."""
+    document: str | None = None
+    """A written policy in place of the definition: a Markdown file, relative to this one, that
+    `baserate policy lint` passes. Its id and version must be those given here."""
     score_from: tuple[SubjectKind, ...] = (
         SubjectKind.INTERACTION,
         SubjectKind.QUERY,
@@ -81,6 +84,33 @@ class Policy(_Section):
     """Whose risk scores count for the unit's score."""
     score_combine: Literal["max", "noisy_or"] = "max"
     """How several scores become the unit's score."""
+
+    @model_validator(mode="after")
+    def _says_what_violates(self) -> Policy:
+        if not self.definition.strip() and self.document is None:
+            refuse(
+                [
+                    Fault(
+                        ("definition",),
+                        "nothing says what violates",
+                        expected="a definition, or a document",
+                        hint="write `definition:` in a few words, or name a written policy: "
+                        "`document: policies/<id>.md`",
+                    )
+                ]
+            )
+        if self.definition.strip() and self.document is not None:
+            refuse(
+                [
+                    Fault(
+                        ("document",),
+                        "there is a definition and a document, which may differ",
+                        expected="one of them",
+                        hint="remove the definition: the document holds it",
+                    )
+                ]
+            )
+        return self
 
 
 class Calibration(_Section):
@@ -182,6 +212,9 @@ class OpenAIJudge(_Section):
     """Price of 1,000 input tokens, for the bill."""
     price_per_1k_output: Annotated[float, Field(ge=0)] = 0.0
     """Price of 1,000 output tokens, for the bill."""
+    max_flip_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of verdicts that instructions planted in the content may move, as `baserate judge
+    probe` measures it; above it, or unmeasured, a release is held. Not given: not asked."""
 
 
 class FileReviews(_Section):

@@ -82,6 +82,14 @@ class TableSchema:
         """Column names in order."""
         return tuple(c.name for c in self.columns)
 
+    def completed(self, table: pa.Table) -> pa.Table:
+        """A table of an earlier version of baserate: columns that came later are null in it."""
+        for column in self.columns:
+            if not column.required and column.name not in table.column_names:
+                nulls = pa.nulls(len(table), ARROW_TYPES[column.type])
+                table = table.append_column(column.name, nulls)
+        return table.select([n for n in self.names() if n in table.column_names])
+
     def arrow(self) -> pa.Schema:
         """The Arrow schema, columns in order, required columns not nullable."""
         return pa.schema(
@@ -307,7 +315,8 @@ LABELS = TableSchema(
         Column("verdict", "string", "violating, not_violating, unsure or no_label."),
         _optional("severity", "int64", "Severity from 1, where the policy has a scale."),
         _optional("confidence", "float64", "The labeler's probability of violating, in [0, 1]."),
-        _optional("reason", "string", "Short reason or clause; for no_label one of its reasons."),
+        _optional("reason", "string", "Short reason; for no_label one of its reasons."),
+        _optional("clause", "string", "Clause of the written policy that it rests on, e.g. V1."),
         Column("labeler_kind", "string", "llm_judge, local_judge or human."),
         Column("labeler_id", "string", "Which judge or person (pseudonymous)."),
         Column("labeler_version", "string", "Digest of what makes the judge; '' for people."),

@@ -69,6 +69,9 @@ policies:
     definition: |
       Content violates if it insults, threatens or degrades a person or a group of people, or
       encourages others to do so. Reporting on harassment or asking for help does not violate.
+    # Or, in place of the definition, a written policy with clauses, edge cases and examples:
+    # `baserate policy starter` writes four to begin with.
+    #document:
     # Whose risk scores count for an interaction, and how several become one: max or noisy_or.
     #score_from: [interaction, query, response, component]
     #score_combine: max

@@ -65,7 +65,17 @@ def read_lines(path: Path) -> Lines:
 
     Raises: ProgrammeError if the file cannot be read or is not YAML.
     """
-    text = _text(path)
+    return lines_in(_text(path), path)
+
+
+def lines_in(text: str, path: Path) -> Lines:
+    """Read a text that is YAML with a mapping in it.
+
+    Args:
+        text: The text; its first line is line 1.
+        path: The file that it stands in, for errors.
+    Raises: ProgrammeError if it is not YAML.
+    """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:

@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from baserate.labels.judges.base import SubjectVerdict, no_label
+from baserate.labels.policies.written import NO_CLAUSE, Section, WrittenPolicy
 from baserate.labels.render import WHOLE, SubjectKey
 from baserate.terms.words import NoLabelReason, Verdict
 
 _REASON_CHARS = 200
 _MOST_BRACES = 1000
+_VERDICT = {"type": "string", "enum": ["violating", "not_violating", "unsure"]}
 _LABEL: dict[str, Any] = {
-    "verdict": {"type": "string", "enum": ["violating", "not_violating", "unsure"]},
+    "verdict": _VERDICT,
     "probability": {"type": "number"},
     "severity": {"type": ["integer", "null"]},
     "reason": {"type": "string"},
@@ -31,13 +33,34 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _answer(label: dict[str, Any]) -> dict[str, Any]:
+    parts = {"type": "array", "items": _object({"id": {"type": "string"}, **label})}
+    return _object({"interaction": _object(label), "parts": parts})
+
+
 #: JSON Schema of the answer, within what strict modes of servers accept.
-ANSWER_SCHEMA: dict[str, Any] = _object(
-    {
-        "interaction": _object(_LABEL),
-        "parts": {"type": "array", "items": _object({"id": {"type": "string"}, **_LABEL})},
-    }
-)
+ANSWER_SCHEMA: dict[str, Any] = _answer(_LABEL)
+
+
+def answer_schema(policy: WrittenPolicy | None) -> dict[str, Any]:
+    """JSON Schema of the answer under a policy, for people and models alike.
+
+    With a written policy only its clauses can be cited and only its levels be given; reason and
+    clause come before the verdict, so that a model that writes word by word rests the one on
+    the other.
+    """
+    if policy is None:
+        return ANSWER_SCHEMA
+    levels = [*range(1, len(policy.severity) + 1), None]
+    return _answer(
+        {
+            "reason": {"type": "string"},
+            "clause": {"type": "string", "enum": [*policy.citable, NO_CLAUSE]},
+            "verdict": _VERDICT,
+            "severity": {"type": ["integer", "null"], "enum": levels},
+            "probability": {"type": "number"},
+        }
+    )
 
 
 def _probability(value: object) -> object:
@@ -51,13 +74,18 @@ def _severity(value: object) -> object:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else None
 
 
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 class _Label(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     verdict: Literal["violating", "not_violating", "unsure"]
     probability: Annotated[float | None, BeforeValidator(_probability)] = None
     severity: Annotated[int | None, BeforeValidator(_severity)] = None
-    reason: Annotated[str, BeforeValidator(lambda v: v if isinstance(v, str) else "")] = ""
+    reason: Annotated[str, BeforeValidator(_text)] = ""
+    clause: Annotated[str, BeforeValidator(_text)] = ""
 
     def contradicts_itself(self) -> bool:
         """True where verdict and probability can't both be meant."""
@@ -66,15 +94,33 @@ class _Label(BaseModel):
             self.verdict == "not_violating" and p > 0.5
         )
 
-    def as_verdict(self) -> SubjectVerdict:
-        """The label in the one shape; a probability that contradicts the verdict is dropped."""
+    def as_verdict(self, policy: WrittenPolicy | None) -> SubjectVerdict:
+        """The label in the one shape; what contradicts the verdict or the policy is dropped."""
         verdict = Verdict(self.verdict)
+        severity = self.severity if verdict is Verdict.VIOLATING else None
+        if policy is not None and (severity or 0) > len(policy.severity):
+            severity = None
         return SubjectVerdict(
             verdict,
-            severity=self.severity if verdict is Verdict.VIOLATING else None,
+            severity=severity,
             confidence=None if self.contradicts_itself() else self.probability,
             reason=" ".join(self.reason.split())[:_REASON_CHARS] or None,
+            clause=cited_clause(self.clause, verdict, policy),
         )
+
+
+def cited_clause(clause: str | None, verdict: Verdict, policy: WrittenPolicy | None) -> str | None:
+    """The clause that a label rests on; None where it cites none that can carry its verdict.
+
+    A clause that says what violates carries no "not violating", and the other way round. An edge
+    case carries both: its ruling may turn on a detail.
+    """
+    found = None if policy is None else policy.by_id.get((clause or "").strip())
+    if found is None or policy is None or found.id not in policy.citable:
+        return None
+    decided = verdict in (Verdict.VIOLATING, Verdict.NOT_VIOLATING)
+    opposed = decided and found.section is not Section.EDGE_CASES and found.verdict is not verdict
+    return None if opposed else found.id
 
 
 class _Part(_Label):
@@ -98,20 +144,25 @@ class Answer(NamedTuple):
         unknown_ids: Parts answered that were not asked about, or not named: ignored.
         missing: Parts asked about without one clear, valid label: ``no_label``.
         contradictions: Labels whose probability contradicted their verdict.
+        uncited: Violating labels without a clause of the written policy that carries them.
     """
 
     verdicts: Mapping[SubjectKey, SubjectVerdict]
     unknown_ids: int
     missing: int
     contradictions: int
+    uncited: int = 0
 
 
-def read_answer(text: str, parts: Mapping[str, SubjectKey]) -> Answer | None:
+def read_answer(
+    text: str, parts: Mapping[str, SubjectKey], policy: WrittenPolicy | None = None
+) -> Answer | None:
     """Read an answer strictly; None where there is not exactly one valid answer in the text.
 
     Args:
         text: What the model wrote.
         parts: Part id: subject, as asked.
+        policy: The written policy, whose clauses and levels count; None where there is none.
     """
     frame = _the_one_answer(text)
     if frame is None:
@@ -132,13 +183,15 @@ def read_answer(text: str, parts: Mapping[str, SubjectKey]) -> Answer | None:
             labels[part.id] = part
     clear = [p for p in labels.values() if p is not None]
     verdicts = dict.fromkeys(parts.values(), no_label(NoLabelReason.INVALID_OUTPUT))
-    verdicts |= {parts[p.id]: p.as_verdict() for p in clear}
-    verdicts[WHOLE] = frame.interaction.as_verdict()
+    verdicts |= {parts[p.id]: p.as_verdict(policy) for p in clear}
+    verdicts[WHOLE] = frame.interaction.as_verdict(policy)
+    violating = [v for v in verdicts.values() if v.verdict is Verdict.VIOLATING]
     return Answer(
         verdicts,
         unknown,
         len(parts) - len(clear),
         sum(label.contradicts_itself() for label in (frame.interaction, *clear)),
+        0 if policy is None else sum(v.clause is None for v in violating),
     )
 
 

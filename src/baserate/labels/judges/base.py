@@ -23,13 +23,15 @@ class SubjectVerdict(NamedTuple):
     """What a labeler said of one subject under one policy.
 
     ``confidence`` is the labeler's probability that the subject violates, in [0, 1].
-    ``reason`` is one of NoLabelReason where the verdict is ``no_label``.
+    ``reason`` is one of NoLabelReason where the verdict is ``no_label``. ``clause`` is the clause
+    of a written policy that the verdict rests on.
     """
 
     verdict: Verdict
     severity: int | None = None
     confidence: float | None = None
     reason: str | None = None
+    clause: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ class _LabelRows:
             "severity": pa.array([v.severity for v in verdicts], pa.int64()),
             "confidence": pa.array([v.confidence for v in verdicts], pa.float64()),
             "reason": pa.array([v.reason for v in verdicts], pa.string()),
+            "clause": pa.array([v.clause for v in verdicts], pa.string()),
         }
         schema = LABELS.arrow()
         return pa.table({f.name: columns[f.name] for f in schema}, schema=schema)

@@ -22,7 +22,8 @@ class CachedAnswer:
 
     Args:
         outcome: ``answered``, or the NoLabelReason that settled it.
-        labels: ``[kind, turn, position, verdict, severity, confidence, reason]`` per subject.
+        labels: ``[kind, turn, position, verdict, severity, confidence, reason, clause]``
+            per subject; the last is missing in answers kept before policies had clauses.
         tokens: Tokens paid for it, answers that could not be read included.
     """
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from baserate.labels.render import SubjectKey, UnitContent
 
+#: What is done to an image before a judge sees it; a change of it makes another judge.
+PREPROCESSING = "as it is, at most 10 MiB"
 _MAX_BYTES = 10 * 1024 * 1024
 _DATA_ADDRESS = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}\Z")
 

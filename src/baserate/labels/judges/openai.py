@@ -15,13 +15,14 @@ from typing import Any
 
 import httpx
 
-from baserate.labels.judges.answer import ANSWER_SCHEMA, read_answer
+from baserate.labels.judges.answer import ANSWER_SCHEMA, answer_schema, read_answer
 from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, no_label, without_label
 from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
-from baserate.labels.judges.images import readable_images
+from baserate.labels.judges.images import PREPROCESSING, readable_images
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
 from baserate.labels.judges.prompt import (
+    SYSTEM_WRITTEN,
     Prompt,
     build_prompt,
     template_digest,
@@ -29,6 +30,7 @@ from baserate.labels.judges.prompt import (
 )
 from baserate.labels.judges.replies import CallFailed, Declined
 from baserate.labels.judges.usage import NO_TOKENS, Bill, Tokens, Usage
+from baserate.labels.policies.written import WrittenPolicy
 from baserate.labels.render import SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import OpenAIJudge, Policy
@@ -49,12 +51,17 @@ class _Question:
     images: Mapping[SubjectKey, str]
     policy: Policy
     judge_version: str
+    written: WrittenPolicy | None = None
     units: list[UnitContent] = field(default_factory=list)
 
     def prompt(self) -> Prompt:
         """The messages."""
         return build_prompt(
-            self.seen, self.policy, judge_version=self.judge_version, images=self.images
+            self.seen,
+            self.policy,
+            judge_version=self.judge_version,
+            images=self.images,
+            written=self.written,
         )
 
 
@@ -70,6 +77,7 @@ class ChatJudge:
         config: Endpoint, model, parameters.
         cache: Where answers are kept.
         images_below: Folder below which images may be read, where ``config.images`` is set.
+        documents: Written policies by policy id; the others are judged by their definition.
         rng: Draws the jitter of waiting times; seeded by the judge's version where not given.
         backoff_seconds: First wait after a failure; doubles each time.
     Raises: LabelError if the address is no address or the cache can't be opened.
@@ -83,6 +91,7 @@ class ChatJudge:
         cache: Path,
         *,
         images_below: Path,
+        documents: Mapping[str, WrittenPolicy] | None = None,
         rng: random.Random | None = None,
         backoff_seconds: float = 0.5,
     ) -> None:
@@ -97,6 +106,7 @@ class ChatJudge:
         self._config = config
         self._cache = AnswerCache(cache)
         self._images_below = images_below
+        self._documents = dict(documents or {})
         self._rng = rng or random.Random(self.version)
         self._backoff_seconds = backoff_seconds
         self._breaker = Breaker(config.concurrency)
@@ -110,16 +120,23 @@ class ChatJudge:
 
     @property
     def version(self) -> str:
-        """Digest of template, answer schema, model and parameters."""
+        """Digest of template, answer schema, model, parameters and image preprocessing."""
         names = ("model", "temperature", "max_tokens", "max_chars", "images")
         parameters = {name: getattr(self._config, name) for name in names}
+        if self._config.images:
+            parameters["image_preprocessing"] = PREPROCESSING
         return _digest([template_digest(), ANSWER_SCHEMA, parameters])[:16]
 
     def version_for(self, policy: Policy) -> str:
-        """Digest of the judge and the policy as written."""
-        return _digest([self.version, policy.id, policy.name, policy.version, policy.definition])[
-            :16
-        ]
+        """Digest of the judge and the policy as written, with its own template and schema."""
+        made_of: list[object] = [self.version, policy.id, policy.name, policy.version]
+        written = self._documents.get(policy.id)
+        if written is None:
+            made_of.append(policy.definition)
+        else:
+            template = template_digest(SYSTEM_WRITTEN)
+            made_of += [template, answer_schema(written), written.version, written.digest]
+        return _digest(made_of)[:16]
 
     def label(self, units: Sequence[UnitContent], policy: Policy) -> Iterator[UnitVerdicts]:
         """Label units for one policy: what is kept first, then answers as they arrive.
@@ -137,7 +154,8 @@ class ChatJudge:
         if not open_:
             return
         headers = self._headers()
-        for question, answer in in_step(lambda: self._ask_all(open_, headers)):
+        schema = answer_schema(self._documents.get(policy.id))
+        for question, answer in in_step(lambda: self._ask_all(open_, headers, schema)):
             self.usage.shared += len(question.units) - 1
             yield from self._answers(question, answer)
 
@@ -174,7 +192,8 @@ class ChatJudge:
                 unseen.append(unit)
                 continue
             asked = [self._config.base_url, version, seen.seen_digest, sorted(images.items())]
-            question = _Question(_digest(asked), seen, images, policy, version)
+            written = self._documents.get(policy.id)
+            question = _Question(_digest(asked), seen, images, policy, version, written)
             questions.setdefault(question.key, question).units.append(unit)
         return questions, unseen
 
@@ -194,7 +213,10 @@ class ChatJudge:
         return {"Authorization": f"Bearer {key}"}
 
     async def _ask_all(
-        self, questions: Sequence[_Question], headers: Mapping[str, str]
+        self,
+        questions: Sequence[_Question],
+        headers: Mapping[str, str],
+        schema: Mapping[str, Any],
     ) -> AsyncGenerator[tuple[_Question, CachedAnswer]]:
         config = self._config
         async with httpx.AsyncClient(
@@ -206,7 +228,7 @@ class ChatJudge:
             client = ChatClient(
                 http,
                 config,
-                schema=ANSWER_SCHEMA,
+                schema=schema,
                 usage=self.usage,
                 rng=self._rng,
                 backoff_seconds=self._backoff_seconds,
@@ -225,7 +247,7 @@ class ChatJudge:
     async def _ask(self, client: ChatClient, question: _Question) -> tuple[_Question, CachedAnswer]:
         """Ask until settled, keep what is settled, watch for an endpoint that is down."""
         try:
-            answer = await self._settle(client, question.prompt())
+            answer = await self._settle(client, question)
         except CallFailed as failed:
             self._breaker.failed(failed.what)
             return question, CachedAnswer(str(failed.reason), [])
@@ -236,19 +258,21 @@ class ChatJudge:
             self._breaker.answered()
         return question, answer
 
-    async def _settle(self, client: ChatClient, prompt: Prompt) -> CachedAnswer:
+    async def _settle(self, client: ChatClient, question: _Question) -> CachedAnswer:
         paid = NO_TOKENS
+        prompt = question.prompt()
         for again in range(_ASKS):
             self.usage.asked_again += again > 0
             reply = await client.ask(prompt.messages, looser=again)
             paid += reply.tokens
             if isinstance(reply, Declined):
                 return CachedAnswer(str(reply.reason), [], paid)
-            answer = read_answer(reply.text, prompt.parts)
+            answer = read_answer(reply.text, prompt.parts, question.written)
             if answer is not None:
                 self.usage.unknown_ids += answer.unknown_ids
                 self.usage.missing_parts += answer.missing
                 self.usage.contradictions += answer.contradictions
+                self.usage.uncited += answer.uncited
                 labels: list[list[object]] = [[*k, *said] for k, said in answer.verdicts.items()]
                 return CachedAnswer(ANSWERED, labels, paid)
         return CachedAnswer(str(NoLabelReason.INVALID_OUTPUT), [], paid)

@@ -37,6 +37,7 @@ class Usage:
         shared: Unit-policy pairs answered by another unit's answer: their content is the same.
         unknown_ids: Parts answered that were not asked about.
         missing_parts: Parts asked about that were not answered.
+        uncited: Violating labels that rest on no clause of the written policy.
         contradictions: Probabilities dropped because they contradicted their verdict.
         unmetered_calls: Answers without a token count: their cost is not in ``cost``.
         tokens: Tokens paid for by this run.
@@ -53,6 +54,7 @@ class Usage:
     shared: int = 0
     unknown_ids: int = 0
     missing_parts: int = 0
+    uncited: int = 0
     contradictions: int = 0
     unmetered_calls: int = 0
     tokens: Tokens = NO_TOKENS
