@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import yaml
 
 from baserate.cli import main
+from baserate.stats.designs.base import DeliveredProbabilityWarning
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
 Run = Callable[..., tuple[int, str, str]]
@@ -145,6 +148,119 @@ def test_an_empty_day_is_held_by_name_and_not_called_safe(run: Run, workspace: P
     assert "frame_is_complete" in err
 
 
+@pytest.fixture(scope="module")
+def three_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs of three days (and the day after)."""
+    out = tmp_path_factory.mktemp("cli") / "three"
+    build_replay(
+        out,
+        days=3,
+        interactions_per_day=500,
+        seed=4,
+        change=PlantedChange(from_day=3),
+        material=made_up_material(),
+    )
+    return out
+
+
+def test_a_day_without_logs_holds_the_period_and_both_ways_out_are_named_and_work(
+    run: Run, three_days: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    shutil.copytree(three_days, workspace)
+    _changed_programme(workspace, lambda c: c.update(policies=c["policies"][:1]))
+    for path in (workspace / "logs").glob("*/ds=2026-01-06/*.parquet"):
+        pq.write_table(pq.ParquetFile(path).read().slice(0, 0), path)
+    code, out, err = run("run", "--workspace", workspace, "--workers", "1")
+    assert code == 1, out
+    assert "held by frame_is_complete" in err
+    assert "The logs of 6 January 2026 (1 of 3 days) hold no requests but a few" in err
+    assert "Have its logs written and run the same command again" in err
+    ranges = re.findall(r"`--from (\S+) --to (\S+)`", err)
+    assert ranges == [("2026-01-05", "2026-01-05"), ("2026-01-07", "2026-01-07")]
+    for first, last in ranges:
+        code, out, err = run("release", "--workspace", workspace, "--from", first, "--to", last)
+        assert code == 0, err
+        assert "report.html" in out
+
+    for folder in (workspace / "logs").glob("*/ds=2026-01-06"):
+        shutil.rmtree(folder)
+    shutil.rmtree(workspace / "tables")
+    (workspace / "baserate.db").unlink()
+    code, out, err = run("release", "--workspace", workspace)
+    assert code == 1, out
+    assert "the logs have no files of 6 January 2026 (1 of 3 days)" in err
+    assert ranges == re.findall(r"`--from (\S+) --to (\S+)`", err)
+    code, _, err = run("estimate", "--workspace", workspace)
+    assert code == 2
+    assert "6 January 2026" in err
+
+
+def test_a_day_that_waits_for_the_next_days_files_says_so(run: Run, workspace: Path) -> None:
+    code, out, err = run("run", "--workspace", workspace, "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["days"] == ["2026-01-05"]
+    assert "2026-01-06 is not run yet: it waits for the log files of 2026-01-07" in err
+    for folder in (workspace / "logs").glob("*/ds=2026-01-06"):
+        shutil.rmtree(folder)
+    code, _, err = run("run", "--workspace", workspace)
+    assert code == 2
+    assert "2026-01-05 has log files, but it waits for the log files of 2026-01-06" in err
+    assert "records.late_days: 1" in err
+    assert "--from 2026-01-05 --to 2026-01-05" in err
+    code, out, _ = run(
+        "records", "--workspace", workspace, "--from", "2026-01-05", "--to", "2026-01-05"
+    )
+    assert code == 0, "the hint works"
+    code, _, err = run("run", "--workspace", workspace, "--as-of", "2026-01-05")
+    assert code == 2
+    assert "waits for" in err
+
+
+def test_a_day_whose_logs_may_still_grow_says_so(run: Run, workspace: Path) -> None:
+    code, _, err = run("run", "--workspace", workspace, "--as-of", "2026-01-06")
+    assert code == 2
+    assert "2026-01-05 has log files, but its logs may grow until 2026-01-06 is over" in err
+    code, _, err = run("run", "--workspace", workspace, "--from", "2026-03-01")
+    assert code == 2
+    assert "log files of 2026-01-05 to 2026-01-06, none of the days asked for" in err
+
+
+@pytest.mark.parametrize(("judge", "human"), [(1, 0), (9, 0), (300, 1), (1, 1)])
+def test_budgets_that_carry_no_estimate_are_refused_by_name(
+    run: Run, workspace: Path, judge: int, human: int
+) -> None:
+    _changed_programme(
+        workspace, lambda c: c["sampling"].update(judge_budget=judge, human_budget=human)
+    )
+    code, _, err = run("run", "--workspace", workspace)
+    assert code == 2
+    assert f"judge_budget is {judge} a day" in err or judge >= 10
+    assert f"human_budget is {human} a day" in err or human == 0
+    assert "10 or more" in err
+
+
+def test_a_draw_that_is_not_quite_as_stated_is_a_note_and_no_python_warning(
+    run: Run, workspace: Path
+) -> None:
+    few = {"judge_budget": 10, "human_budget": 10, "control_share": 0.05, "exposure_share": 0.9}
+    _changed_programme(
+        workspace, lambda c: c["sampling"].update(design="sequential_poisson", **few)
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeliveredProbabilityWarning)
+        code, _, err = run("sample", "--workspace", workspace)
+    assert code == 0, err
+    assert not [w for w in caught if issubclass(w.category, DeliveredProbabilityWarning)]
+    assert re.search(
+        r"note the draw for the judge \(10 of \d+, 2026-01-05\) has probabilities up to "
+        r"[\d.]+\s% off the stated ones",
+        err,
+    )
+    assert "raise sampling.judge_budget, or set sampling.design: poisson" in err
+    assert ".py" not in err
+
+
 def test_a_day_that_is_none_is_refused(run: Run, workspace: Path) -> None:
     code, _, err = run("records", "--workspace", workspace, "--from", "yesterday")
     assert code == 2
@@ -210,6 +326,18 @@ def test_the_doctor_reads_every_table_and_says_what_to_mend(run: Run, workspace:
     assert found["table responses"]["state"] == "bad"
     assert "interaction_id" in json.dumps(found["table responses"])
     assert found["table users"]["state"] == "bad"
+
+
+def test_the_doctor_of_a_folder_without_a_programme_says_so_and_fails(
+    run: Run, tmp_path: Path
+) -> None:
+    for folder, found in ((tmp_path, "no baserate.yaml in"), (tmp_path / "nowhere", "no folder")):
+        code, out, _ = run("doctor", "--workspace", folder, "--json")
+        assert code == 1
+        (finding,) = [f for f in json.loads(out) if f["what"] == "programme"]
+        assert finding["state"] == "bad"
+        assert found in finding["found"]
+        assert f"baserate init {folder}" in finding["hint"]
 
 
 def test_each_step_prints_its_table(run: Run, workspace: Path) -> None:

@@ -120,6 +120,54 @@ class TestFrame:
         result = frame_is_complete(changed(audit=kept), world.inputs.whole)
         assert (result.status, result.found, result.unit) == ("held", 1, "days")
 
+    def test_an_empty_day_names_itself_and_both_ways_out(
+        self, world: Any, changed: Changed
+    ) -> None:
+        sentence = frame_is_complete(_emptied(world, changed, 2), world.inputs.whole).sentence
+        assert "The logs hold no requests of 2 January 2026 (1 of 3 days)" in sentence
+        assert "Have its logs written" in sentence
+        assert "`--from 2026-01-01 --to 2026-01-01` or `--from 2026-01-03 --to" in sentence
+
+    def test_only_periods_with_the_empty_day_are_held(self, world: Any, changed: Changed) -> None:
+        inputs = _emptied(world, changed, 2)
+        held = {p for p in inputs.periods if frame_is_complete(inputs, p).status == "held"}
+        assert held == {p for p in inputs.periods if date(2026, 1, 2) in p.days()}
+        assert len(held) < len(inputs.periods)
+
+    def test_a_day_of_which_only_late_rows_came_is_no_day(
+        self, world: Any, changed: Changed
+    ) -> None:
+        used = next(r["value"] for r in world.inputs.audit.to_pylist() if _is(r, 2, "rows_used"))
+        almost = on_audit(world.inputs, "requests", "late", used - 1, 2)
+        assert frame_is_complete(changed(audit=almost), world.inputs.whole).status == "passed"
+        late = on_audit(world.inputs, "requests", "late", used, 2)
+        result = frame_is_complete(changed(audit=late), world.inputs.whole)
+        assert result.status == "held"
+        assert "The logs of 2 January 2026 (1 of 3 days) hold no requests but" in result.sentence
+
+    def test_a_site_that_logs_every_day_late_is_not_held_for_it(
+        self, world: Any, changed: Changed
+    ) -> None:
+        def all_late(r: dict[str, Any]) -> dict[str, Any]:
+            return r | {"measure": "late"} if r["measure"] == "rows_used" else r
+
+        audit = pa.concat_tables([world.inputs.audit, with_rows(world.inputs.audit, all_late)])
+        late = audit.filter(pc.is_in(audit["measure"], pa.array(["late"])))
+        rest = world.inputs.audit.filter(pc.not_equal(world.inputs.audit["measure"], "late"))
+        inputs = changed(audit=pa.concat_tables([rest, late]))
+        assert not inputs.some_logs_are_in_time
+        assert frame_is_complete(inputs, inputs.whole).status == "passed"
+
+
+def _emptied(world: Any, changed: Changed, day: int) -> GateInputs:
+    """The world with a day whose logs hold nothing."""
+    audit, totals = world.inputs.audit, world.inputs.frame_totals
+    on = pa.scalar(date(2026, 1, day))
+    return changed(
+        audit=with_rows(audit, lambda r: r | {"value": 0} if r["ds"].day == day else r),
+        frame_totals=totals.filter(pc.not_equal(totals["ds"], on)),
+    )
+
 
 def _is(row: dict[str, Any], day: int, measure: str) -> bool:
     return (row["ds"].day, row["source_table"], row["measure"]) == (day, "requests", measure)

@@ -258,14 +258,16 @@ def _stages(workspace: Path, engine: str, force: bool) -> Any:
 
 
 def _days(stages: Stages, start: str | None, end: str | None, as_of: str | None) -> list[date]:
-    from baserate.flows.measure import days_to_run
+    from baserate.flows.measure import days_to_run, waiting_days
 
-    return days_to_run(
-        stages.workspace,
-        as_day(start, "--from"),
-        as_day(end, "--to"),
-        as_day(as_of, "--as-of") or today(),
-    )
+    first, last = as_day(start, "--from"), as_day(end, "--to")
+    seen_from = as_day(as_of, "--as-of") or today()
+    days = days_to_run(stages.workspace, first, last, seen_from)
+    if first is None or last is None:
+        later = [w for w in waiting_days(stages.workspace, seen_from) if w.day > days[-1]]
+        if later and (last is None or later[0].day <= last):
+            screen.tell_note(f"{later[0].day} is not run yet: {later[0].because}")
+    return days
 
 
 def _run(

@@ -31,8 +31,9 @@ def examine(root: Path) -> list[Finding]:
     """Look at the machine, then at the workspace as far as it goes."""
     findings = [*_machine(root)]
     if not (root / PROGRAMME_FILE).is_file():
-        hint = "baserate init writes a commented one"
-        return [*findings, Finding("warn", "programme", f"no {PROGRAMME_FILE} here", hint)]
+        found = f"no {PROGRAMME_FILE} in {root}" if root.is_dir() else f"there is no folder {root}"
+        hint = f"baserate init {root} writes a commented one; or name another folder: --workspace"
+        return [*findings, Finding("bad", "programme", found, hint)]
     try:
         programme = _programme(root)
     except BaserateError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from baserate.cli import screen
 from baserate.flows.measure import StageDone, StageName, run_days
+from baserate.flows.notes import sentences
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import open_workspace
 from baserate.terms.errors import EngineError
@@ -57,9 +58,12 @@ def run_with_progress(
                 task = bar.task_ids[0]
                 bar.update(task, advance=1, description=f"{done.period}  {done.stage}")
             elif len(of_day) == len(wanted):
-                story.print(_line(of_day))
+                story.print(_line(of_day), soft_wrap=True)
 
-        return run_days(stages, days, wanted=wanted, workers=workers, tell=tell)
+        done = run_days(stages, days, wanted=wanted, workers=workers, tell=tell)
+    for sentence in sentences(note for stage in done for note in stage.notes):
+        screen.tell_note(sentence)
+    return done
 
 
 def _line(of_day: Sequence[StageDone]) -> str:

@@ -35,6 +35,13 @@ def show_json(content: Any) -> None:
     print(json.dumps(content, indent=2, default=str, ensure_ascii=False))
 
 
+def tell_note(sentence: str) -> None:
+    """Something that a person should know and that stops nothing, on stderr."""
+    console = story()
+    console.print("[yellow]note[/] ", end="")
+    console.print(sentence, markup=False, soft_wrap=True)
+
+
 def fail(error: BaserateError, *, as_json: bool) -> int:
     """Draw an error and return the exit code: 1 for a gate or check, 2 for wrong use."""
     if as_json:
@@ -42,7 +49,7 @@ def fail(error: BaserateError, *, as_json: bool) -> int:
     else:
         console = story()
         console.print(f"[bold red]error[/] ({error.code}) ", end="")
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
     return 1 if isinstance(error, ReleaseHeld | VerificationFailed) else 2
 
 

@@ -13,6 +13,11 @@ from baserate.terms.errors import TableError
 from baserate.terms.programme import resolve_path
 
 
+def lists_days(workspace: Workspace) -> bool:
+    """Whether the files say which days there are: the path of requests has ``{ds}``."""
+    return "{ds}" in workspace.programme.tables.requests.path
+
+
 def log_days(workspace: Workspace) -> list[date]:
     """Days that the requests table has log partitions for, in order.
 

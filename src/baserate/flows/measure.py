@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from time import monotonic
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -18,9 +18,11 @@ from baserate.flows.estimating import (
     days_between,
     estimate_period,
 )
-from baserate.flows.log_files import log_days
+from baserate.flows.log_files import lists_days, log_days
+from baserate.flows.notes import DrawNote, noted
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace, digest
+from baserate.release.missing_days import named_days, ways_out
 from baserate.terms.errors import EngineError, TableError
 from baserate.terms.schemas import ESTIMATES, score_column
 
@@ -37,12 +39,14 @@ class StageDone:
         period: The day, or first and last day.
         ran: False where nothing had changed, so that nothing was done.
         seconds: How long it took.
+        notes: What a person should know of it.
     """
 
     stage: StageName
     period: str
     ran: bool
     seconds: float
+    notes: tuple[DrawNote, ...] = ()
 
 
 Tell = Callable[[StageDone], None]
@@ -54,10 +58,38 @@ def closed_days(workspace: Workspace, as_of: date) -> list[date]:
     It has closed where the day is more than ``late_days`` before ``as_of`` and the logs reach
     ``late_days`` beyond it.
     """
+    waiting = {w.day for w in waiting_days(workspace, as_of)}
+    return [d for d in log_days(workspace) if d not in waiting]
+
+
+class Waiting(NamedTuple):
+    """A day that has log files and is not run yet.
+
+    Attributes:
+        day: The day.
+        because: What it waits for, as the end of a sentence.
+    """
+
+    day: date
+    because: str
+
+
+def waiting_days(workspace: Workspace, as_of: date) -> list[Waiting]:
+    """Days with log files whose late window is still open, in order, with what they wait for."""
     late = workspace.programme.records.late_days
     logged = log_days(workspace)
-    last = max(logged, default=as_of)
-    return [d for d in logged if (as_of - d).days > late and (last - d).days >= late]
+    window = f"records.late_days: {late}"
+    found = []
+    for d in logged:
+        closes = d + timedelta(days=late)
+        if logged[-1] < closes:
+            because = f"it waits for the log files of {closes} ({window})"
+        elif as_of <= closes:
+            because = f"its logs may grow until {closes} is over ({window})"
+        else:
+            continue
+        found.append(Waiting(d, because))
+    return found
 
 
 def run_days(
@@ -97,18 +129,27 @@ def run_days(
 def timed(stages: Stages, stage: StageName, ds: date) -> StageDone:
     """Run one stage of one day."""
     began = monotonic()
-    ran: bool = getattr(stages, stage)(ds)
-    return StageDone(stage, str(ds), ran, monotonic() - began)
+    with noted(stage, str(ds)) as notes:
+        ran: bool = getattr(stages, stage)(ds)
+    return StageDone(stage, str(ds), ran, monotonic() - began, tuple(notes))
 
 
 def estimate(stages: Stages, start: date, end: date, *, tell: Tell = lambda _: None) -> pa.Table:
     """Estimate every day of a period and the period, commit and return the table.
 
-    Raises: EngineError if a day of the period has no judged sample.
+    Raises: TableError if the logs have no files of a day; EngineError if a day of the period has
+        no judged sample.
     """
     began = monotonic()
     workspace = stages.workspace
     days = days_between(start, end)
+    if unlogged := days_without_logs(workspace, days):
+        raise TableError(
+            f"the logs have no files of {named_days(unlogged, len(days))}",
+            code="days_without_logs",
+            where="tables.requests.path",
+            hint=ways_out(days, unlogged),
+        )
     missing = [str(d) for d in days if workspace.store.current("outcomes", d) is None]
     if missing:
         raise EngineError(
@@ -128,6 +169,14 @@ def estimate(stages: Stages, start: date, end: date, *, tell: Tell = lambda _: N
         run.write("estimates", table, ESTIMATES)
     tell(StageDone("estimate", key, True, monotonic() - began))
     return workspace.store.read("estimates", key)
+
+
+def days_without_logs(workspace: Workspace, days: Sequence[date]) -> list[date]:
+    """Days that are not measured and cannot be: the logs have no files of them."""
+    missing = [d for d in days if workspace.store.current("outcomes", d) is None]
+    if not missing or not lists_days(workspace):
+        return []
+    return sorted(set(missing) - set(log_days(workspace)))
 
 
 def period_key(start: date, end: date) -> str:
@@ -176,18 +225,31 @@ def days_to_run(
                 "the period ends before it starts", code="period", got=f"{start} to {end}"
             )
         return days_between(start, end)
-    days = [
-        d
-        for d in closed_days(workspace, as_of)
-        if (start is None or d >= start) and (end is None or d <= end)
-    ]
-    if not days:
+
+    def meant(day: date) -> bool:
+        return (start is None or day >= start) and (end is None or day <= end)
+
+    days = [d for d in closed_days(workspace, as_of) if meant(d)]
+    if days:
+        return days
+    waiting = [w for w in waiting_days(workspace, as_of) if meant(w.day)]
+    if waiting:
+        first = waiting[0]
         raise TableError(
-            "there is no day to run",
+            f"no day can be run yet: {first.day} has log files, but {first.because}",
             code="no_days",
             where="tables.requests.path",
-            expected="log files of at least one day whose late window has closed",
-            got=f"none up to {as_of}",
-            hint="check the path in the programme file, or name days with --from and --to",
+            hint=f"run again when they are there; to run it now, without rows that are logged "
+            f"late: --from {first.day} --to {first.day}",
         )
-    return days
+    logged = log_days(workspace)
+    raise TableError(
+        "there is no day to run",
+        code="no_days",
+        where="tables.requests.path",
+        expected="log files of at least one day",
+        got=f"log files of {logged[0]} to {logged[-1]}, none of the days asked for"
+        if logged
+        else "none",
+        hint="check the path in the programme file, or name days with --from and --to",
+    )

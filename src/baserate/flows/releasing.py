@@ -12,14 +12,16 @@ import pyarrow as pa
 
 from baserate.flows.changes import weekly_changes
 from baserate.flows.estimating import days_between
-from baserate.flows.measure import estimate, period_key
+from baserate.flows.measure import days_without_logs, estimate, period_key
 from baserate.flows.stages import Stages, phase_salt
 from baserate.release.bundle import CommitRef, Provenance, write_bundle
 from baserate.release.gate_inputs import gate_inputs
 from baserate.release.gates import decide, require_a_figure, run_gates
+from baserate.release.missing_days import named_days, ways_out
 from baserate.release.report import render_report, report_data
 from baserate.release.results import GateResult
 from baserate.sampling.frame import frame_columns
+from baserate.terms.errors import ReleaseHeld
 from baserate.terms.schemas import OUR_TABLES
 
 #: Libraries whose version may change a number.
@@ -60,11 +62,19 @@ class Release:
 def release(stages: Stages, start: date, end: date) -> Release:
     """Run the gates over a period and write its bundle.
 
-    Raises: ReleaseHeld if no figure of the whole period may be said; nothing is then written.
+    Raises: ReleaseHeld if no figure of the whole period may be said, or if the logs lack a day;
+        nothing is then written.
     """
     workspace, programme = stages.workspace, stages.programme
-    estimates = estimate(stages, start, end)
     days = days_between(start, end)
+    if unlogged := days_without_logs(workspace, days):
+        raise ReleaseHeld(
+            f"the logs have no files of {named_days(unlogged, len(days))}",
+            code="days_without_logs",
+            where=f"{programme.programme}, {start} to {end}",
+            hint=ways_out(days, unlogged),
+        )
+    estimates = estimate(stages, start, end)
     tables = {"estimates": estimates, **period_tables(stages, days)}
     inputs = gate_inputs(programme, start, end, tables)
     gates = run_gates(inputs)

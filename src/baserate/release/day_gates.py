@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from baserate.release.figures import count, day, number, share, things
-from baserate.release.gate_inputs import GateInputs, Period
+from baserate.release.gate_inputs import GateInputs, Period, RowCount
+from baserate.release.missing_days import named_days, ways_out
 from baserate.release.results import GateResult
 from baserate.stats.ladder import ladder_estimate
 from baserate.stats.phases import Phase
@@ -25,14 +26,14 @@ def frame_is_complete(inputs: GateInputs, period: Period) -> GateResult:
     """Every day has committed records with rows, every row is accounted for, few are faulty."""
     name, scope = "frame_is_complete", period.scope()
     days = period.days()
-    missing = [
-        d for d in days if not inputs.frame.get((d, "n_units")) or d not in inputs.row_counts
-    ]
-    if missing:
-        told = (
-            f"{count(len(missing))} of {things(len(days), 'day')} without interactions, the first "
-            f"{day(missing[0])}: run `baserate records` for it, or shorten the period."
-        )
+    kinds: dict[str, list[date]] = {}
+    for d in days:
+        if because := _missing_because(inputs, d):
+            kinds.setdefault(because, []).append(d)
+    if kinds:
+        missing = [d for of_kind in kinds.values() for d in of_kind]
+        told = " ".join(k.format(days=named_days(d, len(days))) for k, d in kinds.items())
+        told = f"{told} {ways_out(days, missing)}"
         return GateResult(name, "held", scope, len(missing), 0, "days", told)
     unaccounted = [d for d in days if _unaccounted(inputs, d)]
     if unaccounted:
@@ -54,6 +55,20 @@ def frame_is_complete(inputs: GateInputs, period: Period) -> GateResult:
         return GateResult(name, "passed", scope, worst.share, allowed, "share", told)
     told = f"{told} Look at the reasons in quarantine; mend the source or its mapping."
     return GateResult(name, "held", scope, worst.share, allowed, "share", told)
+
+
+def _missing_because(inputs: GateInputs, on: date) -> str | None:
+    """Why a day's interactions are not there; None where they are."""
+    if on not in inputs.row_counts:
+        return "There are no records of {days}."
+    requests = inputs.row_counts[on].get("requests", RowCount(0, 0, {}))
+    if requests.rows_in == 0:
+        return "The logs hold no requests of {days}: an empty day is not a safe one."
+    if not inputs.frame.get((on, "n_units")):
+        return "Every request of {days} was set aside: `baserate records` says why."
+    if requests.only_late and inputs.some_logs_are_in_time:
+        return "The logs of {days} hold no requests but a few that were logged late."
+    return None
 
 
 def _unaccounted(inputs: GateInputs, on: date) -> int:

@@ -29,6 +29,12 @@ class RowCount(NamedTuple):
     rows_in: int
     rows_used: int
     quarantined: dict[str, int]
+    late: int = 0
+
+    @property
+    def only_late(self) -> bool:
+        """Whether all that was used was logged after its day: the day's own log had nothing."""
+        return 0 < self.rows_used <= self.late
 
     @property
     def unaccounted(self) -> int:
@@ -123,6 +129,12 @@ class GateInputs:
         return counts
 
     @cached_property
+    def some_logs_are_in_time(self) -> bool:
+        """Whether some day's requests were logged on their day: a site may log all a day late."""
+        requests = [d["requests"] for d in self.row_counts.values() if "requests" in d]
+        return any(r.rows_used > r.late for r in requests)
+
+    @cached_property
     def frame(self) -> dict[tuple[date, str], float]:
         """Totals of the whole population per day and measure, strata added up."""
         table = self.frame_totals
@@ -202,6 +214,8 @@ def _counted(before: RowCount, measure: str, value: int) -> RowCount:
         return before._replace(rows_in=before.rows_in + value)
     if measure == "rows_used":
         return before._replace(rows_used=before.rows_used + value)
+    if measure == "late":
+        return before._replace(late=before.late + value)
     if measure.startswith("quarantined:"):
         reason = measure.removeprefix("quarantined:")
         more = {**before.quarantined, reason: before.quarantined.get(reason, 0) + value}

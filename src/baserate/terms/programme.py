@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from baserate.terms.programme_faults import Fault, programme_faults, refuse
+from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
 
@@ -148,7 +148,7 @@ class Sampling(_Section):
 
     @model_validator(mode="after")
     def _shares_leave_room(self) -> Sampling:
-        faults = []
+        faults = [*budget_faults(self.judge_budget, self.human_budget)]
         if self.control_share + self.exposure_share >= 1.0:
             faults.append(
                 Fault(

@@ -14,6 +14,9 @@ from baserate.terms.schemas import INTERACTIONS, LOGGING_TABLES
 if TYPE_CHECKING:
     from baserate.terms.programme import Programme
 
+#: Fewest interactions a day that a phase is drawn with.
+LEAST_BUDGET = 10
+
 _PIVOT_TABLES = ("users", "requests")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
@@ -51,6 +54,22 @@ def programme_faults(programme: Programme) -> Iterator[Fault]:
             "there is no section reviews",
             hint="add reviews: {kind: files, path: ...}, or set sampling.human_budget to 0",
         )
+
+
+def budget_faults(judge_budget: int, human_budget: int) -> Iterator[Fault]:
+    """Budgets that no estimate can stand on."""
+    least = {
+        "judge_budget": f"{LEAST_BUDGET} or more",
+        "human_budget": f"0, or {LEAST_BUDGET} or more",
+    }
+    for key, n in (("judge_budget", judge_budget), ("human_budget", human_budget)):
+        if n < LEAST_BUDGET and (n > 0 or key == "judge_budget"):
+            yield Fault(
+                (key,),
+                f"{key} is {n} a day: from so few interactions no error can be estimated",
+                expected=least[key],
+                hint="2000 for the judge and 300 for people are a common start",
+            )
 
 
 def _given_twice(programme: Programme) -> Iterator[Fault]:

@@ -27,7 +27,20 @@ MAX_JOINT_UNITS = 5_000
 
 
 class DeliveredProbabilityWarning(UserWarning):
-    """The probabilities that a design delivers differ from those that it states."""
+    """The probabilities that a design delivers differ from those that it states.
+
+    Args:
+        message: What a reader of Python warnings should know.
+        error: Largest relative difference.
+        n: Units drawn.
+        n_units: Units drawn from.
+    """
+
+    def __init__(self, message: str, *, error: float = 0.0, n: int = 0, n_units: int = 0) -> None:
+        super().__init__(message)
+        self.error = error
+        self.n = n
+        self.n_units = n_units
 
 
 class JointProbs(NamedTuple):

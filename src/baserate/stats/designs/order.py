@@ -50,11 +50,13 @@ class OrderDesign(UnitDesign):
             return
         error = delivered_error(self.inclusion_prob, self.law)
         if error > DELIVERED_TOLERANCE:
-            warnings.warn(
+            told = (
                 f"{self.name} with n = {self.n} of {self.n_units} delivers inclusion "
                 f"probabilities up to {error:.0%} off the stated ones; weight by "
-                "delivered_inclusion_probs(), or draw by conditional_poisson or sampford",
-                DeliveredProbabilityWarning,
+                "delivered_inclusion_probs(), or draw by conditional_poisson or sampford"
+            )
+            warnings.warn(
+                DeliveredProbabilityWarning(told, error=error, n=self.n, n_units=self.n_units),
                 stacklevel=6,
             )
 
