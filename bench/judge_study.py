@@ -1,12 +1,18 @@
 """The judge study: what 1,000 gold labels buy when an LLM judge has read 20,000 units.
 
 Run: python bench/judge_study.py [--worlds W] [--draws D] [--units N]
+The table of 300 repetitions: python bench/judge_study.py --worlds 20 --draws 15
 
 Seeded worlds as in weighting_study.py with every score present. Phase 1 draws 20,000 units with
 probability proportional to m sqrt(s); the judge flags with false-positive rate .05 / .4 / 3 %
 for s below .05 / .05-.2 / above .2 and recall .70 / .95 for s up to / above .3; phase 2 sends
 1,000 of them to people. Each estimator is drawn again and again in every world: its relative
 error around the world's truth, and how often its 95 % intervals cover.
+
+"Calibrated" is the true P(violates | verdict, score). "Learned" is what the product has in its
+place: step functions fitted on the weighted gold of five earlier days of another world of the
+same kind. Its frame model is doubted as the product doubts it before it anticipates a variance;
+the true one, which states no uncertainty, is contaminated.
 """
 
 from __future__ import annotations
@@ -19,16 +25,21 @@ import numpy as np
 from weighting_study import HARM, RATE, SAFE, log_density
 
 from baserate.stats.arrays import Array
+from baserate.stats.calibration import ScoreCalibration, fit_binned_calibration
 from baserate.stats.inclusion import inclusion_probs
 from baserate.stats.intervals import (
     anticipated_variance_of_total,
     contaminated_model,
+    doubted_model,
     proportion_interval,
 )
 from baserate.stats.ladder import LadderEstimate, Phase, ladder_estimate
+from baserate.stats.misclassification import Share, rogan_gladen, weighted_share
+from baserate.terms.errors import DesignError
 
-JUDGED, GOLD, FLOOR = 20_000, 1_000, 0.1
+JUDGED, GOLD, FLOOR, PAST_DAYS = 20_000, 1_000, 0.1, 5
 METHODS = ("wald", "logit", "anticipated_variance_logit", "anticipated_gamma")
+LEARNED = "ladder, learned, by residual"
 
 
 class World(NamedTuple):
@@ -82,6 +93,36 @@ def gold_probs(expanded: Array, second_moment: Array) -> Array:
     return inclusion_probs(mixed, GOLD)
 
 
+class Learned(NamedTuple):
+    """What gold of earlier days taught: P(violates | score), and given the judge's verdict too."""
+
+    frame: ScoreCalibration
+    judge: tuple[ScoreCalibration, ScoreCalibration]
+
+    def of(self, world: World, seen: Judged) -> Judged:
+        """The same draw with the learned P(violates | flag, score)."""
+        score = world.score[seen.rows]
+        by_flag = [c.predict(score).mu for c in self.judge]
+        return seen._replace(calibrated=np.where(seen.flag == 1.0, by_flag[1], by_flag[0]))
+
+
+def learn(past: World, rng: np.random.Generator) -> Learned:
+    """Calibrations from the gold of some earlier days, with the weights of both phases."""
+    parts = []
+    for _ in range(PAST_DAYS):
+        seen = judged(past, rng)
+        weight = past.m[seen.rows] / past.pi1[seen.rows]
+        pi2 = gold_probs(weight, seen.calibrated * (1 - seen.calibrated))
+        gold = rng.uniform(size=pi2.size) < pi2
+        rows = seen.rows[gold]
+        parts.append((past.score[rows], past.y[rows], (weight / pi2)[gold], seen.flag[gold]))
+    score, y, w, flag = (np.concatenate(column) for column in zip(*parts, strict=True))
+    safe, flagged = (
+        fit_binned_calibration(score[flag == f], y[flag == f], w[flag == f]) for f in (0.0, 1.0)
+    )
+    return Learned(fit_binned_calibration(score, y, w), (safe, flagged))
+
+
 def estimators(world: World, seen: Judged) -> dict[str, tuple[Array, float, Array]]:
     """Name -> the judge's value in the ladder, lambda_1, pi_2."""
     q = seen.calibrated
@@ -111,29 +152,137 @@ def ladder_of(
 
 
 def anticipated(
-    world: World, seen: Judged, value: Array, weight: float, pi2: Array, shares: tuple[float, float]
+    world: World, seen: Judged, prior: Array, q: Array, z: Array, pi2: Array
 ) -> tuple[float, float]:
-    """V of the rate that the models anticipate and the rate they expect, contaminated or not."""
+    """V of the rate that the models anticipate, and the rate that they expect."""
     rows, t_x = seen.rows, float(world.m.sum())
-    prior = contaminated_model(world.prior, world.m, share=shares[0])
     pi1, m = world.pi1[rows], world.m[rows]
-    q = contaminated_model(seen.calibrated, m / pi1, share=shares[1])
-    z = weight * value
     first = anticipated_variance_of_total(world.m**2 * prior, world.pi1)
     second = anticipated_variance_of_total(m**2 * (q * (1 - 2 * z) + z * z), pi2, pi1)
     rate = float(world.m @ prior) / t_x
     return (first + second) / t_x**2, rate
 
 
+def contaminated(world: World, seen: Judged) -> tuple[Array, Array]:
+    """Both true models with a small share spread over all units alike."""
+    weight = world.m[seen.rows] / world.pi1[seen.rows]
+    return (
+        contaminated_model(world.prior, world.m, share=0.005),
+        contaminated_model(seen.calibrated, weight, share=0.001),
+    )
+
+
 def naive(world: World, seen: Judged, rng: np.random.Generator) -> dict[str, float]:
-    """Two ways not to do it: the judge alone, and Rogan-Gladen with unweighted gold."""
+    """The judge alone, and Rogan-Gladen with random gold from the sample; NaN: refused."""
     m, pi1, y = world.m[seen.rows], world.pi1[seen.rows], world.y[seen.rows]
-    apparent = float((m * seen.flag / pi1).sum() / world.m.sum())
+    weight = m / pi1
+    alone = float((weight * seen.flag).sum() / world.m.sum())
+    apparent = Share(alone, weighted_share(seen.flag, weight).n)
     gold = rng.choice(y.size, GOLD, replace=False)
-    flagged, harmful = seen.flag[gold], y[gold]
-    recall, alarm = flagged[harmful == 1].mean(), flagged[harmful == 0].mean()
-    corrected = min(max((apparent - alarm) / (recall - alarm), 0.0), 1.0)
-    return {"judge alone": apparent, "Rogan-Gladen, unweighted gold": float(corrected)}
+    ones = np.ones(gold.size)
+    return {
+        "judge alone": alone,
+        "Rogan-Gladen, unweighted gold": corrected(apparent, seen.flag[gold], y[gold], ones),
+        "Rogan-Gladen, weighted gold": corrected(apparent, seen.flag[gold], y[gold], weight[gold]),
+    }
+
+
+def corrected(apparent: Share, flag: Array, y: Array, weight: Array) -> float:
+    """Rogan-Gladen without the product's refusals (which are counted apart), cut to [0, 1]."""
+    harm = y == 1.0
+    if not harm.any():
+        return float("nan")
+    recall = weighted_share(flag[harm], weight[harm]).value
+    alarm = weighted_share(flag[~harm], weight[~harm]).value
+    if recall <= alarm:
+        return float("nan")
+    return min(max((apparent.value - alarm) / (recall - alarm), 0.0), 1.0)
+
+
+def refuses(world: World, seen: Judged, rng: np.random.Generator) -> bool:
+    """Whether the product refuses Rogan-Gladen here, with the same kind of gold."""
+    weight = world.m[seen.rows] / world.pi1[seen.rows]
+    gold = rng.choice(seen.rows.size, GOLD, replace=False)
+    harm = world.y[seen.rows][gold] == 1.0
+    if not harm.any():
+        return True
+    flag, w = seen.flag[gold], weight[gold]
+    whole = Share(
+        float((weight * seen.flag).sum() / world.m.sum()), weighted_share(seen.flag, weight).n
+    )
+    try:
+        rogan_gladen(
+            whole, weighted_share(flag[harm], w[harm]), weighted_share(1 - flag[~harm], w[~harm])
+        )
+    except DesignError:
+        return True
+    return False
+
+
+class Found(NamedTuple):
+    """What one estimator did over all draws."""
+
+    errors: list[float]
+    covered: list[list[bool]]
+    widths: list[list[float]]
+
+
+def draw_all(
+    world: World, seen: Judged, learned: Learned, rng: np.random.Generator, found: dict[str, Found]
+) -> None:
+    """Every estimator once, on one draw of phase 1."""
+    truth = float(world.m @ world.y) / float(world.m.sum())
+    for name, rate in naive(world, seen, rng).items():
+        found[name].errors.append(rate / truth - 1)
+    taught = learned.of(world, seen)
+    mu = doubted_model(*learned.frame.predict(world.score))
+    plans = estimators(world, seen)
+    plans[LEARNED] = estimators(world, taught)["ladder, calibrated, by residual"]
+    for name, (value, weight, pi2) in plans.items():
+        gold = rng.uniform(size=pi2.size) < pi2
+        cell = ladder_of(world, seen, value, weight, pi2, gold).cell()
+        plain = (world.prior, seen.calibrated)
+        robust = contaminated(world, seen)
+        if name == LEARNED:
+            plain = robust = (mu, taught.calibrated)
+        plain_v, robust_v = (
+            anticipated(world, seen, *model, weight * value, pi2) for model in (plain, robust)
+        )
+        ends = [
+            proportion_interval(
+                cell.rate,
+                cell.std_error,
+                n=cell.n_units,
+                n_positive=cell.n_positive,
+                method=method,
+                anticipated_variance=v,
+                anticipated_value=rate,
+            )
+            for method in METHODS
+            for v, rate in [robust_v if "gamma" in method else plain_v]
+        ]
+        found[name].errors.append(cell.rate / truth - 1)
+        found[name].covered.append([e.covers(truth) for e in ends])
+        found[name].widths.append([e.width / max(ends[0].width, 1e-300) for e in ends])
+
+
+def show(found: dict[str, Found]) -> None:
+    """The table: bias with its Monte Carlo error, relative SE, coverage and widths."""
+    print(f"{'':33}{'bias (MC error)':>16}{'rel. SE':>9}   coverage (median width / Wald's)")
+    print(f"{'':58}   " + "".join(f"{m.replace('_', ' '):>27}" for m in METHODS))
+    for name, cell in found.items():
+        errors = np.array(cell.errors)
+        errors = errors[np.isfinite(errors)]
+        spread = float(errors.std())
+        bias, error = 100 * errors.mean(), 100 * spread / np.sqrt(errors.size)
+        line = f"{name:33}{bias:>+8.1f}% ({error:.1f}){spread:>9.3f}   "
+        if cell.covered:
+            share, width = np.mean(cell.covered, axis=0), np.median(cell.widths, axis=0)
+            line += "".join(f"{c:>19.3f} ({w:.2f})" for c, w in zip(share, width, strict=True))
+        elif errors.size < len(cell.errors):
+            undefined = len(cell.errors) - errors.size
+            line += f"no gold violation, or no better than chance, in {undefined} draws"
+        print(line)
 
 
 def main() -> int:
@@ -142,50 +291,23 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--units", type=int, default=1_000_000)
     given = parser.parse_args()
-    errors: dict[str, list[float]] = defaultdict(list)
-    covered: dict[str, list[list[bool]]] = defaultdict(list)
-    widths: dict[str, list[list[float]]] = defaultdict(list)
+    found: dict[str, Found] = defaultdict(lambda: Found([], [], []))
+    refused = []
     for seed in range(given.worlds):
         rng = np.random.default_rng([11, seed])
         world = make_world(rng, given.units)
-        truth = float(world.m @ world.y) / float(world.m.sum())
+        other = np.random.default_rng([12, seed])
+        learned = learn(make_world(other, given.units), other)
         for _ in range(given.draws):
             seen = judged(world, rng)
-            for name, rate in naive(world, seen, rng).items():
-                errors[name].append(rate / truth - 1)
-            for name, (value, weight, pi2) in estimators(world, seen).items():
-                gold = rng.uniform(size=pi2.size) < pi2
-                cell = ladder_of(world, seen, value, weight, pi2, gold).cell()
-                errors[name].append(cell.rate / truth - 1)
-                plain = anticipated(world, seen, value, weight, pi2, (0.0, 0.0))
-                robust = anticipated(world, seen, value, weight, pi2, (0.005, 0.001))
-                ends = [
-                    proportion_interval(
-                        cell.rate,
-                        cell.std_error,
-                        n=cell.n_units,
-                        n_positive=cell.n_positive,
-                        method=method,
-                        anticipated_variance=(robust if "gamma" in method else plain)[0],
-                        anticipated_value=(robust if "gamma" in method else plain)[1],
-                    )
-                    for method in METHODS
-                ]
-                covered[name].append([e.covers(truth) for e in ends])
-                widths[name].append([e.width / ends[0].width for e in ends])
+            draw_all(world, seen, learned, rng, found)
+            refused.append(refuses(world, seen, other))
     print(
         f"{given.worlds} worlds of {given.units:,}, {given.draws} draws each; "
         f"{JUDGED:,} judged, {GOLD:,} gold"
     )
-    print(f"{'':32}{'bias':>8}{'rel. SE':>9}   coverage (median width / Wald's)")
-    print(f"{'':49}   " + "".join(f"{m.replace('_', ' '):>28}" for m in METHODS))
-    for name, found in errors.items():
-        spread = float(np.sqrt(np.mean((np.array(found) - np.mean(found)) ** 2)))
-        line = f"{name:32}{100 * np.mean(found):>+7.0f}%{spread:>9.3f}   "
-        if name in covered:
-            share, width = np.mean(covered[name], axis=0), np.median(widths[name], axis=0)
-            line += "".join(f"{c:>20.3f} ({w:.2f})" for c, w in zip(share, width, strict=True))
-        print(line)
+    show(found)
+    print(f"Rogan-Gladen is refused by the product in {np.mean(refused):.0%} of the draws.")
     return 0
 
 

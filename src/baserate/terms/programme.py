@@ -292,6 +292,9 @@ class Programme(_Section):
     """Who looks at what."""
     judge: Judge
     """The machine that labels phase 1."""
+    candidates: dict[Identifier, Judge] = Field(default_factory=dict)
+    """Judges that might take its place, by name: `baserate judge run` lets one label what people
+    labelled, `judge compare` and `judge promote` hold it against the programme's judge."""
     reviews: Reviews | None = None
     """Where people's labels of phase 2 come from."""
     estimation: Estimation = Estimation()

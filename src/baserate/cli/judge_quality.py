@@ -1,0 +1,179 @@
+"""``baserate judge``: evaluate, run, compare, bridge and promote judges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from baserate.cli import screen
+from baserate.cli.judge import judge_app
+from baserate.cli.options import (
+    HERE,
+    FromOption,
+    JsonOption,
+    ToOption,
+    WorkspaceOption,
+    as_day,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import date
+    from pathlib import Path
+
+    from baserate.flows.stages import Stages
+
+MIN_N = 20
+NameArgument = Annotated[str, typer.Argument(help="Name of a candidate in the programme file.")]
+MinOption = Annotated[
+    int,
+    typer.Option("--min-n", min=2, help="Fewest interactions behind a figure; with fewer it says "
+                 "so."),
+]  # fmt: skip
+
+
+def open_here(workspace: Path) -> AbstractContextManager[Stages]:
+    """The stages of a workspace."""
+    from baserate.cli.running import open_stages
+
+    return open_stages(workspace, "duckdb", False)
+
+
+def days_of(stages: Stages, start: str | None, end: str | None) -> list[date]:
+    """Days with people's labels that a command means."""
+    from baserate.flows.quality import reviewed_days
+
+    return reviewed_days(stages, as_day(start, "--from"), as_day(end, "--to"))
+
+
+@judge_app.command()
+def evaluate(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option("--candidate", help="A candidate in place of the programme's judge."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="Cut by `subject_kind`, `components` or a pivot."),
+    ] = None,
+    min_n: MinOption = MIN_N,
+    json: JsonOption = False,
+) -> None:
+    """A judge against people: sensitivity, specificity, PPV, agreement, each with its interval."""
+    from baserate.cli.judge_tables import evaluation, show_evaluation
+
+    with open_here(workspace) as stages:
+        days = days_of(stages, start, end)
+        found = evaluation(stages, days, candidate=candidate, by=by, min_n=min_n)
+        if json:
+            screen.show_json(found.as_dict())
+        else:
+            show_evaluation(found)
+
+
+@judge_app.command("run")
+def run_judge(
+    name: NameArgument,
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a candidate label what people labelled; its labels go to a table of their own."""
+    from baserate.flows.quality import candidate_table, run_candidate
+
+    with open_here(workspace) as stages:
+        done = run_candidate(stages, days_of(stages, start, end), name)
+    if json:
+        screen.show_json({"candidate": name, "labelled": {str(d): n for d, n in done.items()}})
+        return
+    rows = [(str(d), f"{n:,}" if n else "-", "labelled" if n else "as before") for d, n in
+            done.items()]  # fmt: skip
+    screen.table(("day", "interactions", ""), rows, right=(1,))
+    typer.echo(
+        f"\nlabels are in table {candidate_table(name)}; next: baserate judge compare {name}"
+    )
+
+
+@judge_app.command()
+def compare(
+    name: NameArgument,
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    min_n: MinOption = MIN_N,
+    json: JsonOption = False,
+) -> None:
+    """A candidate against the programme's judge on the same interactions, and their bridge."""
+    from baserate.cli.judge_tables import show_comparison
+    from baserate.flows.quality import against
+    from baserate.labels.quality import bridges, compare_judges
+
+    with open_here(workspace) as stages:
+        level = stages.programme.estimation.level
+        two = against(stages, days_of(stages, start, end), name)
+        rows = compare_judges(*two, level=level, min_n=min_n)
+        bridged = bridges(*two, level=level)
+    if json:
+        told: dict[str, Any] = {"comparison": [r.as_dict() for r in rows]}
+        told["bridges"] = [vars(b) | {"advice": b.advice} for b in bridged]
+        screen.show_json(told)
+    else:
+        show_comparison(name, rows, bridged)
+
+
+@judge_app.command()
+def promote(
+    name: NameArgument,
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    min_n: MinOption = MIN_N,
+    margin: Annotated[
+        float, typer.Option("--margin", min=0, max=1, help="Loss of sensitivity allowed.")
+    ] = 0.10,
+    specificity_margin: Annotated[
+        float,
+        typer.Option("--specificity-margin", min=0, max=1, help="Loss of specificity allowed."),
+    ] = 0.01,
+    without_evidence: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without-evidence",
+            help="A policy with too few labels to judge it by; may be given again.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Hold a candidate against the gates; keep a record where all pass. Exit 1: it is held."""
+    from baserate.cli.judge_tables import show_promotion
+    from baserate.flows.quality import promote as hold
+    from baserate.labels.quality import Margins
+
+    with open_here(workspace) as stages:
+        found = hold(
+            stages,
+            days_of(stages, start, end),
+            name,
+            margins=Margins(margin, specificity_margin),
+            min_n=min_n,
+            without_evidence=without_evidence or (),
+        )
+    if json:
+        screen.show_json(
+            {
+                "candidate": name,
+                "promoted": found.passed,
+                "record": found.record,
+                "line": found.line,
+                "checks": [c.as_dict() for c in found.checks],
+            }
+        )
+    else:
+        show_promotion(name, found)
+    if not found.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,50 @@
+"""The quality of decisions: judges and people against people, with the design's weights."""
+
+from baserate.labels.quality.compare import (
+    Bridge,
+    Comparison,
+    Difference,
+    bridges,
+    compare_judges,
+)
+from baserate.labels.quality.curves import (
+    ClauseRow,
+    CurvePoint,
+    calibration_curve,
+    clause_confusion,
+)
+from baserate.labels.quality.measures import (
+    SUBJECT_KIND,
+    JudgeQuality,
+    Measure,
+    Slice,
+    judge_quality,
+    quality_by_slice,
+)
+from baserate.labels.quality.pairs import COMPONENTS, LabelPairs, label_pairs
+from baserate.labels.quality.promotion import Check, Margins, flip_check, promotion_checks
+
+__all__ = [
+    "COMPONENTS",
+    "SUBJECT_KIND",
+    "Bridge",
+    "Check",
+    "ClauseRow",
+    "Comparison",
+    "CurvePoint",
+    "Difference",
+    "JudgeQuality",
+    "LabelPairs",
+    "Margins",
+    "Measure",
+    "Slice",
+    "bridges",
+    "calibration_curve",
+    "clause_confusion",
+    "compare_judges",
+    "flip_check",
+    "judge_quality",
+    "label_pairs",
+    "promotion_checks",
+    "quality_by_slice",
+]

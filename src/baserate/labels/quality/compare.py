@@ -1,0 +1,267 @@
+"""Two judges on the same subjects: who errs more, and whether their series may be joined."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from baserate.labels.quality.measures import MIN_N, Slice, slices
+from baserate.labels.quality.pairs import LabelPairs
+from baserate.stats.arrays import Array, BoolArray
+from baserate.stats.change import change_between
+from baserate.stats.intervals import mean_interval
+from baserate.stats.labelers import weighted_proportion
+from baserate.stats.totals import Linearized, hajek_mean, ratio_estimate
+from baserate.stats.variance import ultimate_cluster_variance
+from baserate.terms.errors import DesignError
+from baserate.terms.words import SubjectKind
+
+#: A series is joined as it is where the ratio's interval stays within this factor of 1.
+JOINED_WITHIN = 1.10
+#: It is joined by the factor where the interval's ends are this far apart at most.
+BRIDGED_WITHIN = 1.50
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The new judge's figure minus the old one's, on the same subjects.
+
+    Attributes:
+        name: sensitivity, specificity or informedness.
+        n: Interactions behind it.
+        only_new: Subjects that only the new judge had right.
+        only_old: Subjects that only the old judge had right.
+        value: The difference; None where it can't be said.
+        low: Lower end of its interval.
+        high: Upper end.
+        because: Why there is no figure.
+    """
+
+    name: str
+    n: int
+    only_new: int
+    only_old: int
+    value: float | None
+    low: float | None
+    high: float | None
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two judges on one slice; ``informedness`` is the sum of the other two."""
+
+    slice: Slice
+    n_subjects: int
+    level: float
+    sensitivity: Difference
+    specificity: Difference
+    informedness: Difference
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain values."""
+        return {**self.slice._asdict(), **{k: v for k, v in asdict(self).items() if k != "slice"}}
+
+
+def compare_judges(
+    old: LabelPairs, new: LabelPairs, *, level: float = 0.95, min_n: int = MIN_N
+) -> list[Comparison]:
+    """The new judge against the old, per policy on whole interactions, and over all policies.
+
+    Only subjects on which both judges and people have a verdict count.
+
+    Args:
+        old: Pairs of the old judge.
+        new: Pairs of the new judge, of the same subjects in the same order.
+        level: Confidence level.
+        min_n: Fewest interactions behind a figure.
+    Raises: DesignError if the two do not speak of the same subjects.
+    """
+    _same_subjects(old, new)
+    usable = old.both & new.both & (old.kind == str(SubjectKind.INTERACTION))
+    old, new = old.where(usable), new.where(usable)
+    rows = [
+        _comparison(of, old.where(mask), new.where(mask), level, min_n) for of, mask in slices(old)
+    ]
+    everything = Slice("all", str(SubjectKind.INTERACTION))
+    return [*rows, _comparison(everything, old, new, level, min_n)] if len(rows) > 1 else rows
+
+
+def _same_subjects(old: LabelPairs, new: LabelPairs) -> None:
+    names = ("interaction", "policy", "kind")
+    if len(old) != len(new) or any((getattr(old, n) != getattr(new, n)).any() for n in names):
+        raise DesignError(
+            "the two judges were not paired on the same subjects",
+            code="not_paired",
+            got=f"{len(old):,} and {len(new):,} subjects",
+        )
+
+
+def _comparison(
+    of: Slice, old: LabelPairs, new: LabelPairs, level: float, min_n: int
+) -> Comparison:
+    truth = old.truth == 1.0
+    gain = (new.said == new.truth).astype(np.float64) - (old.said == old.truth)
+    parts = {
+        "sensitivity": _part(gain, truth, old),
+        "specificity": _part(gain, ~truth, old),
+    }
+    told = {
+        name: _difference(name, part, gain, mask, old, level, min_n)
+        for (name, part), mask in zip(parts.items(), (truth, ~truth), strict=True)
+    }
+    se, sp = parts["sensitivity"], parts["specificity"]
+    both = (
+        None
+        if se is None or sp is None
+        else Linearized(se.value + sp.value, se.residual + sp.residual)
+    )
+    fewest = truth if truth.sum() < (~truth).sum() else ~truth
+    informed = _difference("informedness", both, gain, fewest, old, level, min_n)
+    informed = replace(informed, only_new=int((gain > 0).sum()), only_old=int((gain < 0).sum()))
+    return Comparison(of, len(old), level, told["sensitivity"], told["specificity"], informed)
+
+
+def _part(gain: Array, over: BoolArray, pairs: LabelPairs) -> Linearized | None:
+    if not over.any():
+        return None
+    return ratio_estimate(gain * over, over.astype(np.float64), 1.0 / pairs.weight)
+
+
+def _difference(
+    name: str,
+    part: Linearized | None,
+    gain: Array,
+    over: BoolArray,
+    pairs: LabelPairs,
+    level: float,
+    min_n: int,
+) -> Difference:
+    n, needed = int(np.unique(pairs.interaction[over]).size), max(2, min_n)
+    only_new, only_old = int((gain[over] > 0).sum()), int((gain[over] < 0).sum())
+    if part is None or n < needed:
+        because = f"too few: {n}, {needed} needed"
+        return Difference(name, n, only_new, only_old, None, None, None, because)
+    low, high = _ends(part, gain, over, pairs, level)
+    return Difference(name, n, only_new, only_old, part.value, low, high)
+
+
+def _ends(
+    part: Linearized, gain: Array, over: BoolArray, pairs: LabelPairs, level: float
+) -> tuple[float, float]:
+    """A t interval; where the judges never differ, what may differ unseen (Clopper-Pearson)."""
+    if not gain[over].any():
+        unseen = weighted_proportion(
+            gain[over] != 0.0, pairs.weight[over], pairs.interaction[over], level
+        ).high
+        return -unseen, unseen
+    variance = ultimate_cluster_variance(part.residual, pairs.weight, pairs.interaction)
+    df = float(np.unique(pairs.interaction).size - 1)
+    ends = mean_interval(part.value, float(np.sqrt(variance)), df=df, level=level)
+    return max(-2.0, ends.lower), min(2.0, ends.upper)
+
+
+Joining = Literal["as_it_is", "by_the_factor", "not"]
+JOINING = {
+    "as_it_is": "the judges' rates are interchangeable: join the series as it is",
+    "by_the_factor": "multiply the old series by the ratio; carry the ratio's interval",
+    "not": "the ratio is not known well enough: judge the old days again, or widen the overlap",
+}
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """From the old judge's rate to the new one's, per policy, on the overlap sample.
+
+    Attributes:
+        policy: Policy id.
+        n: Interactions that both judged.
+        old_rate: Weighted share that the old judge calls violating.
+        new_rate: The same of the new judge.
+        ratio: new / old; None where either is 0.
+        low: Lower end of the ratio's interval.
+        high: Upper end.
+        level: Confidence level.
+        joining: Whether the series of judge-only rates may be joined.
+    """
+
+    policy: str
+    n: int
+    old_rate: float
+    new_rate: float
+    ratio: float | None
+    low: float | None
+    high: float | None
+    level: float
+    joining: Joining
+
+    @property
+    def advice(self) -> str:
+        """What to do, in a sentence."""
+        return JOINING[self.joining]
+
+
+def bridges(old: LabelPairs, new: LabelPairs, *, level: float = 0.95) -> list[Bridge]:
+    """The ratio of the two judges' rates of whole interactions, per policy.
+
+    It speaks of the rate by judge alone. The headline needs no bridge: people's labels correct
+    either judge.
+
+    Args:
+        old: Pairs of the old judge; people's verdicts are not needed.
+        new: Pairs of the new judge, of the same subjects in the same order.
+        level: Confidence level.
+    """
+    _same_subjects(old, new)
+    usable = ~np.isnan(old.said) & ~np.isnan(new.said)
+    usable &= old.kind == str(SubjectKind.INTERACTION)
+    old, new = old.where(usable), new.where(usable)
+    return [_bridge(of.policy, old.where(mask), new.where(mask), level) for of, mask in slices(old)]
+
+
+def _bridge(policy: str, old: LabelPairs, new: LabelPairs, level: float) -> Bridge:
+    n = int(np.unique(old.interaction).size)
+    prob = 1.0 / old.weight
+    before, after = hajek_mean(old.said, prob), hajek_mean(new.said, prob)
+    ratio = low = high = None
+    if n >= 2 and before.value > 0.0 and after.value > 0.0:
+
+        def variance(residual: Array) -> float:
+            return ultimate_cluster_variance(residual, old.weight, old.interaction)
+
+        v_old, v_new = variance(before.residual), variance(after.residual)
+        shared = 0.5 * (variance(before.residual + after.residual) - v_old - v_new)
+        bound = float(np.sqrt(v_old * v_new))
+        told = change_between(
+            before.value,
+            after.value,
+            v_old,
+            v_new,
+            covariance=min(max(shared, -bound), bound),
+            level=level,
+        )
+        ratio = told.ratio
+        if told.ratio_interval is not None:
+            low, high = told.ratio_interval.lower, told.ratio_interval.upper
+            if not (old.said != new.said).any():
+                low, high = _unseen_disagreement(old, before.value, level)
+    return Bridge(
+        policy, n, before.value, after.value, ratio, low, high, level, _joining(low, high)
+    )
+
+
+def _unseen_disagreement(old: LabelPairs, rate: float, level: float) -> tuple[float, float]:
+    """Judges that never differed here may differ on the share that such a sample can miss."""
+    never = np.zeros(len(old), dtype=np.bool_)
+    unseen = weighted_proportion(never, old.weight, old.interaction, level).high
+    return max(0.0, 1.0 - unseen / rate), 1.0 + unseen / rate
+
+
+def _joining(low: float | None, high: float | None) -> Joining:
+    if low is None or high is None or low <= 0.0:
+        return "not"
+    if low >= 1.0 / JOINED_WITHIN and high <= JOINED_WITHIN:
+        return "as_it_is"
+    return "by_the_factor" if high / low <= BRIDGED_WITHIN else "not"
