@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     """Threads of the engine; none: one per core."""
     temp_directory: Path | None = None
     """Folder for spilling; none: the system's."""
+    in_memory_units: Annotated[int, Field(ge=0)] = 2_000_000
+    """Interactions of a day up to which its sample is drawn in memory; larger days are drawn in the
+    engine. The sample is the same."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """How much is logged."""
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.engines.keyed_hash import prn_array
+from baserate.engines.settings import load_settings
 from baserate.flows.log_files import files_fingerprint, review_fingerprint
 from baserate.flows.workspace import Workspace, digest
 from baserate.labels import (
@@ -31,6 +32,7 @@ from baserate.labels.outcomes import outcomes, shown_subjects
 from baserate.labels.render import UnitContent
 from baserate.labels.reviews import ReviewImport
 from baserate.records import build_records
+from baserate.sampling.at_scale.phase1 import draw_phase1_at_scale
 from baserate.sampling.frame import frame_columns, frame_of
 from baserate.sampling.history import (
     Calibrations,
@@ -38,7 +40,7 @@ from baserate.sampling.history import (
     read_calibrations,
     score_calibrations,
 )
-from baserate.sampling.phase1 import draw_phase1
+from baserate.sampling.phase1 import Phase1, draw_phase1
 from baserate.sampling.phase2 import draw_phase2
 from baserate.stats.arrays import Array
 from baserate.terms.programme import FileReviews
@@ -179,16 +181,24 @@ class Stages:
         units = self.units(history)
         judge = judge_calibrations(units, self.programme)
         scores = score_calibrations(units, self._history_scores(units), judge, self.programme)
-        frame = frame_of(
-            self.store.read("interactions", ds, frame_columns(self.programme)), self.programme
-        )
-        drawn = draw_phase1(frame, scores, self.programme, ds)
+        drawn = self._drawn(ds, scores)
         calibrations = pa.concat_tables([c.table(ds, self.programme) for c in (judge, scores)])
         with self.store.run(stage="sample", ds=ds, inputs=inputs, seeds=learned) as run:
             run.write("calibrations", calibrations, CALIBRATIONS)
             run.write("samples", drawn.samples, SAMPLES)
             run.write("frame_totals", drawn.frame_totals, FRAME_TOTALS)
         return True
+
+    def _drawn(self, ds: date, scores: Calibrations) -> Phase1:
+        """Phase 1: in memory where the day fits, else in the engine; the same units either way."""
+        commit = self.store.current("interactions", ds)
+        if commit is not None and commit.rows > load_settings().in_memory_units:
+            interactions = self.store.scan("interactions", ds)
+            return draw_phase1_at_scale(
+                self.workspace.engine, interactions, scores, self.programme, ds
+            )
+        columns = self.store.read("interactions", ds, frame_columns(self.programme))
+        return draw_phase1(frame_of(columns, self.programme), scores, self.programme, ds)
 
     def _sampling_settings(self) -> dict[str, Any]:
         fields = {"salt", "sampling", "estimands", "pivots"}

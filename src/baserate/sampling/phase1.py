@@ -14,6 +14,7 @@ from baserate.sampling.frame import Categories, Frame, words
 from baserate.sampling.history import Calibrations
 from baserate.stats.arrays import Array, IntArray
 from baserate.stats.designs import draw_design
+from baserate.stats.exact_sums import exact_sum
 from baserate.stats.inclusion import inclusion_probs
 from baserate.stats.intervals import doubted_model
 from baserate.stats.sizes import combine_policies, defensive_mixture
@@ -63,7 +64,7 @@ def draw_phase1(frame: Frame, calibrations: Calibrations, programme: Programme, 
         selected[members] = design.select(frame.prn[members])
     control_prob = min(1.0, sampling.control_share * n / len(frame))
     return Phase1(
-        samples=_samples_table(
+        samples=samples_table(
             frame, np.flatnonzero(selected), prob, size, control_prob, programme, calibrations, ds
         ),
         frame_totals=frame_totals(frame, prob, model, doubted, programme, ds),
@@ -106,7 +107,7 @@ def core_size(model: Array, variance: Array) -> Array:
     relative variance. Cells that expect nothing (no Pins at all) do not steer.
     """
     cells = variance.reshape(-1, variance.shape[-1])
-    totals = model.reshape(-1, model.shape[-1]).sum(axis=1)
+    totals = np.array([exact_sum(cell) for cell in model.reshape(-1, model.shape[-1])])
     steering = totals > 0
     if not steering.any():
         return np.ones(model.shape[-1])
@@ -133,10 +134,21 @@ def in_steps(size: Array) -> Array:
 
 
 def allocate(size: Array, stratum: Categories, n: int) -> list[int]:
-    """Whole sample sizes per stratum, in proportion to the sum of sizes; at least 2 where the
-    stratum has 2, never more than it has; they add up to n where the minimums allow."""
+    """Whole sample sizes per stratum, in proportion to the sum of sizes (``allocate_by_sums``)."""
     counts = np.bincount(stratum.codes, minlength=len(stratum.values))
     sums = np.bincount(stratum.codes, weights=size, minlength=len(stratum.values))
+    return allocate_by_sums(counts, np.asarray(sums, dtype=np.float64), n)
+
+
+def allocate_by_sums(counts: IntArray, sums: Array, n: int) -> list[int]:
+    """Whole sample sizes per stratum, in proportion to the sum of sizes; at least 2 where the
+    stratum has 2, never more than it has; they add up to n where the minimums allow.
+
+    Args:
+        counts: Units per stratum, shape (H,).
+        sums: Sum of sizes per stratum, shape (H,).
+        n: The budget.
+    """
     least = np.minimum(counts, 2)
     given = least.astype(np.int64)
     while (left := n - int(given.sum())) > 0 and (given < counts).any():
@@ -166,7 +178,7 @@ def design_digest(programme: Programme, calibrations: Calibrations, phase: int, 
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _samples_table(
+def samples_table(
     frame: Frame,
     at: IntArray,
     prob: Array,
@@ -176,6 +188,7 @@ def _samples_table(
     calibrations: Calibrations,
     ds: date,
 ) -> pa.Table:
+    """The units at some positions of the frame, in the shape of the samples table."""
     n = at.size
     ids = frame.unit_id.take(pa.array(at))
     design_id = design_digest(programme, calibrations, 1, programme.sampling.judge_budget)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from baserate.stats.arrays import Array, finite
+from baserate.stats.exact_sums import exact_sum
 from baserate.stats.inclusion import positive_sizes
 from baserate.terms.errors import DesignError
 
@@ -182,7 +183,10 @@ def combine_policies(sigma2: ArrayLike, totals: ArrayLike, weights: ArrayLike) -
         )
     if not bool((np.isfinite(square) & (square >= 0.0)).all()):
         raise DesignError("sigma2 must be finite and 0 or above", code="negative_variance")
-    return np.asarray(np.sqrt(square @ (weight / total**2)))
+    combined = np.zeros(square.shape[0])
+    for column, share in zip(square.T, weight / total**2, strict=True):
+        combined += column * share  # in this order, on every machine and engine
+    return np.asarray(np.sqrt(combined))
 
 
 def defensive_mixture(
@@ -314,8 +318,8 @@ def _per_cost(size: Array, cost: ArrayLike | float) -> Array:
 
 
 def _normalised(name: str, size: Array) -> Array:
-    total = float(size.sum())
-    if size.size == 0 or size.min() < 0.0 or total <= 0.0:
+    total = exact_sum(size) if size.size and size.min() >= 0.0 else 0.0
+    if total <= 0.0:
         raise DesignError(
             f"{name} must be 0 or above for every unit and not 0 for all",
             code="size_not_positive",
