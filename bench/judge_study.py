@@ -10,8 +10,8 @@ for s below .05 / .05-.2 / above .2 and recall .70 / .95 for s up to / above .3;
 error around the world's truth, and how often its 95 % intervals cover.
 
 "Calibrated" is the true P(violates | verdict, score). "Learned" is what the product has in its
-place: step functions fitted on the weighted gold of five earlier days of another world of the
-same kind. Its frame model is doubted as the product doubts it before it anticipates a variance;
+place: step functions fitted on the weighted gold of 28 earlier days of another world of the same
+kind. Its frame model is doubted as the product doubts it before it anticipates a variance;
 the true one, which states no uncertainty, is contaminated.
 """
 
@@ -37,7 +37,8 @@ from baserate.stats.ladder import LadderEstimate, Phase, ladder_estimate
 from baserate.stats.misclassification import Share, rogan_gladen, weighted_share
 from baserate.terms.errors import DesignError
 
-JUDGED, GOLD, FLOOR, PAST_DAYS = 20_000, 1_000, 0.1, 5
+JUDGED, GOLD, FLOOR = 20_000, 1_000, 0.1
+PAST_DAYS, BINS = 28, 20  # the programme's defaults
 METHODS = ("wald", "logit", "anticipated_variance_logit", "anticipated_gamma")
 LEARNED = "ladder, learned, by residual"
 
@@ -118,9 +119,10 @@ def learn(past: World, rng: np.random.Generator) -> Learned:
         parts.append((past.score[rows], past.y[rows], (weight / pi2)[gold], seen.flag[gold]))
     score, y, w, flag = (np.concatenate(column) for column in zip(*parts, strict=True))
     safe, flagged = (
-        fit_binned_calibration(score[flag == f], y[flag == f], w[flag == f]) for f in (0.0, 1.0)
+        fit_binned_calibration(score[flag == f], y[flag == f], w[flag == f], n_bins=BINS)
+        for f in (0.0, 1.0)
     )
-    return Learned(fit_binned_calibration(score, y, w), (safe, flagged))
+    return Learned(fit_binned_calibration(score, y, w, n_bins=BINS), (safe, flagged))
 
 
 def estimators(world: World, seen: Judged) -> dict[str, tuple[Array, float, Array]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from baserate.cli import screen
-from baserate.cli.judge_quality import judge_app
+from baserate.cli.judge_group import judge_app
 from baserate.cli.options import (
     HERE,
     AsOfOption,

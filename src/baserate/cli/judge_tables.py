@@ -161,16 +161,17 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}" if near_an_end and 0.0 < value < 1.0 else f"{100 * value:.0f}"
 
 
-def coefficient(told: Measure) -> str:
+def coefficient(told: Measure, digits: int = 2) -> str:
     """A coefficient with its interval, or why there is none."""
     if told.value is None or told.low is None or told.high is None:
         return _because(told)
-    return f"{_two(told.value)} ({_two(told.low)} to {_two(told.high)})"
+    value, low, high = (_plain(v, digits) for v in (told.value, told.low, told.high))
+    return f"{value} ({low} to {high})"
 
 
-def _two(value: float, sign: str = "") -> str:
-    """Two decimals, and no minus before a zero."""
-    return f"{round(value, 2) + 0.0:{sign}.2f}"
+def _plain(value: float, digits: int = 2, sign: str = "") -> str:
+    """So many decimals, and no minus before a zero."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def _because(told: Measure) -> str:
@@ -283,7 +284,8 @@ def show_comparison(name: str, rows: Sequence[Comparison], bridged: Sequence[Bri
 def _difference(told: Difference) -> str:
     if told.value is None or told.low is None or told.high is None:
         return f"too few ({told.n})"
-    return f"{_two(told.value, '+')} ({_two(told.low, '+')} to {_two(told.high, '+')})"
+    value, low, high = (_plain(v, sign="+") for v in (told.value, told.low, told.high))
+    return f"{value} ({low} to {high})"
 
 
 def show_promotion(name: str, found: Promotion) -> None:

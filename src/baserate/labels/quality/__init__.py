@@ -23,6 +23,14 @@ from baserate.labels.quality.measures import (
 )
 from baserate.labels.quality.pairs import COMPONENTS, LabelPairs, label_pairs
 from baserate.labels.quality.promotion import Check, Margins, flip_check, promotion_checks
+from baserate.labels.quality.raters import (
+    PolicyAgreement,
+    Scorecard,
+    Votes,
+    people_agreement,
+    scorecards,
+    votes_from,
+)
 
 __all__ = [
     "COMPONENTS",
@@ -37,7 +45,10 @@ __all__ = [
     "LabelPairs",
     "Margins",
     "Measure",
+    "PolicyAgreement",
+    "Scorecard",
     "Slice",
+    "Votes",
     "bridges",
     "calibration_curve",
     "clause_confusion",
@@ -45,6 +56,9 @@ __all__ = [
     "flip_check",
     "judge_quality",
     "label_pairs",
+    "people_agreement",
     "promotion_checks",
     "quality_by_slice",
+    "scorecards",
+    "votes_from",
 ]

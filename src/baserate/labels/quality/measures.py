@@ -204,14 +204,28 @@ class _Figures:
     def _measure(
         self, name: str, n: int, figure: Callable[[], Proportion | Agreement], found: str = ""
     ) -> Measure:
-        if n < self.min_n:
-            because = f"too few: {found or n}, {self.min_n} needed"
-            return Measure(name, n, None, None, None, because)
-        try:
-            told = figure()
-        except (LabelError, DesignError) as error:
-            return Measure(name, n, None, None, None, error.problem)
-        return Measure(name, n, told.value, told.low, told.high)
+        return guarded(name, n, self.min_n, figure, found)
+
+
+def guarded(
+    name: str, n: int, min_n: int, figure: Callable[[], Proportion | Agreement], found: str = ""
+) -> Measure:
+    """A figure where there is enough behind it and it is defined; else the reason.
+
+    Args:
+        name: What it is.
+        n: Interactions behind it.
+        min_n: Fewest that it needs.
+        figure: Computes it.
+        found: What there is, in words, where a number does not say it.
+    """
+    if n < min_n:
+        return Measure(name, n, None, None, None, f"too few: {found or n}, {min_n} needed")
+    try:
+        told = figure()
+    except (LabelError, DesignError) as error:
+        return Measure(name, n, None, None, None, error.problem)
+    return Measure(name, n, told.value, told.low, told.high)
 
 
 def _share(success: BoolArray, weight: Array) -> float | None:

@@ -1,0 +1,8 @@
+"""``baserate judge``: the group with all its commands."""
+
+from __future__ import annotations
+
+from baserate.cli import judge_people, judge_probe, judge_quality
+from baserate.cli.judge import judge_app
+
+__all__ = ["judge_app", "judge_people", "judge_probe", "judge_quality"]
