@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,7 @@ from baserate.labels.quality import (
     LabelPairs,
     Margins,
     compare_judges,
+    flip_check,
     label_pairs,
     promotion_checks,
     quality_by_slice,
@@ -35,6 +36,8 @@ from baserate.terms.words import SubjectKind, Verdict
 from baserate.terms.yaml_lines import read_lines
 
 PROMOTIONS = "promotions"
+#: Family of a probe's pairs whose planted text asks for nothing.
+CONTROL = "control"
 _CONTENT = ["ds", "turns", "content_digest"]
 
 
@@ -116,7 +119,9 @@ def gather(stages: Stages, days: Sequence[date], candidate: str | None = None) -
     return Evidence(
         days=list(days),
         judge=judge_labels(stages, days, candidate),
-        people=pa.concat_tables([stages.store.read("review_labels", d) for d in days]),
+        people=pa.concat_tables(
+            [LABELS.completed(stages.store.read("review_labels", d)) for d in days]
+        ),
         units=pa.concat_tables([_units(stages, d, pivots) for d in days]),
         pivots=pivots,
     )
@@ -161,7 +166,7 @@ def judge_labels(stages: Stages, days: Sequence[date], candidate: str | None = N
 
 
 def _of_reviewed(stages: Stages, table: str, ds: date) -> pa.Table:
-    labels = stages.store.read(table, ds)
+    labels = LABELS.completed(stages.store.read(table, ds))
     ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
     return labels.filter(pc.is_in(labels["interaction_id"], value_set=ids.combine_chunks()))
 
@@ -322,7 +327,6 @@ def promote(
     margins: Margins,
     min_n: int,
     without_evidence: Sequence[str] = (),
-    probe: Check | None = None,
 ) -> Promotion:
     """Hold a candidate against the gates; where all pass, keep a record.
 
@@ -342,8 +346,7 @@ def promote(
         least_answered=stages.programme.gates.min_labelled_share,
         without_evidence=without_evidence,
     )
-    if probe is not None:
-        checks.append(probe)
+    checks.append(flip_gate(stages, name, evidence.judge.versions.values()))
     found = Promotion(checks, comparison, None, judge_line(stages))
     if not found.passed:
         return found
@@ -377,4 +380,32 @@ def _keep(stages: Stages, name: str, record: dict[str, Any]) -> Path:
 
 def judge_line(stages: Stages) -> str:
     """``file:line`` of the section judge in the programme file."""
-    return read_lines(stages.workspace.programme_path).where(("judge",))
+    path = stages.workspace.programme_path
+    line = read_lines(path).where(("judge",)).rsplit(":", 1)[1]
+    return f"{path.name}:{line}"
+
+
+def probed_flip_rate(stages: Stages, versions: Collection[str]) -> float | None:
+    """Share of verdicts that planted text moved, by the newest probe of these judge versions.
+
+    Calm text that asks nothing is the control and does not count. None: never probed.
+    """
+    for day in reversed(stages.store.days("probes")):
+        rows = [
+            r
+            for r in stages.store.read("probes", day).to_pylist()
+            if r["labeler_version"] in versions and r["family"] != CONTROL
+        ]
+        if pairs := sum(r["n_pairs"] for r in rows):
+            return float(sum(r["n_flipped"] + r["n_lost"] for r in rows) / pairs)
+    return None
+
+
+def flip_gate(stages: Stages, name: str, versions: Collection[str]) -> Check:
+    """The probe's gate for a candidate: its own limit, or the programme judge's."""
+    limits = (
+        getattr(j, "max_flip_rate", None)
+        for j in (stages.programme.candidates[name], stages.programme.judge)
+    )
+    limit = next((x for x in limits if x is not None), None)
+    return flip_check(probed_flip_rate(stages, versions), limit)

@@ -384,6 +384,30 @@ REVIEW_QUARANTINE = QUARANTINE.named(
     "review_quarantine", "Rows of review files that could not be used: file, line, reason."
 )
 REVIEW_OUTCOMES = OUTCOMES.named("review_outcomes", "Outcomes by people's majority verdict.")
+GOLD = TableSchema(
+    "gold",
+    "Items whose verdict is settled, whole as of a day. Kept for judges; no estimate reads it.",
+    (
+        Column("item_id", "string", "The item."),
+        Column("policy", "string", "Policy id."),
+        Column("verdict", "string", "violating or not_violating, of the whole."),
+        Column("text", "string", "The response, or whatever is judged."),
+        _optional("query_text", "string", "What was asked."),
+        Column(
+            "kind",
+            "string",
+            "probability: drawn with a known probability, may correct a metric. diagnostic: "
+            "hand-picked, never corrects one.",
+        ),
+        _optional("inclusion_prob", "float64", "What it was drawn with; null if diagnostic."),
+        Column("provenance", "string", "Where it comes from and who settled it."),
+        Column("group", "string", "First item of its group of near-duplicates."),
+        Column("split", "string", "train, dev or test; the same for a whole group."),
+        Column("exposures", "int64", "Times that a judge was tested with it."),
+        Column("retired", "bool", "True where it is no longer used."),
+    ),
+    ("item_id", "policy"),
+)
 ESTIMATES = TableSchema(
     "estimates",
     "One rate with its interval, per period, policy, estimand, domain and method.",
@@ -443,6 +467,7 @@ OUR_TABLES = {
         REVIEW_LABELS,
         REVIEW_OUTCOMES,
         REVIEW_QUARANTINE,
+        GOLD,
         ESTIMATES,
     )
 }

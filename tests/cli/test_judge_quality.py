@@ -1,0 +1,239 @@
+"""``baserate judge`` on a small measured workspace: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from baserate.cli import main
+from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
+
+Run = Callable[..., tuple[int, str, str]]
+CANDIDATES = """
+candidates:
+  same: {kind: local, training: judge_training.parquet}
+  sharp: {kind: local, training: judge_training.parquet, threshold: 0.15}
+  yes_man: {kind: local, training: judge_training.parquet, threshold: 1.0e-12}
+  no_man: {kind: local, training: judge_training.parquet, threshold: 0.999999999999}
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One day, labelled by the judge and by people."""
+    from baserate.cli.running import open_stages
+    from baserate.flows.measure import DAY_STAGES, log_days, run_days
+
+    out = tmp_path_factory.mktemp("judge") / "world"
+    build_replay(
+        out,
+        days=1,
+        interactions_per_day=1_000,
+        seed=3,
+        change=PlantedChange(from_day=1),
+        material=made_up_material(),
+    )
+    path = out / "baserate.yaml"
+    text = path.read_text().replace("judge_budget: 2000", "judge_budget: 500")
+    path.write_text(text.replace("human_budget: 300", "human_budget: 400") + CANDIDATES)
+    with open_stages(out, "duckdb", force=False) as stages:
+        run_days(stages, log_days(stages.workspace)[:1], wanted=DAY_STAGES)
+    return out
+
+
+@pytest.fixture
+def workspace(measured: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write to."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(measured, copy)
+    return copy
+
+
+def read(run: Run, *words: object) -> Any:
+    code, out, err = run("judge", *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_evaluate_covers_every_policy_and_cuts_by_kind_components_and_pivot(
+    run: Run, measured: Path
+) -> None:
+    told = read(run, "evaluate", "-w", measured, "--min-n", 3)
+    policies = [r["policy"] for r in told["rows"]]
+    assert len(policies) == len(set(policies)) > 1
+    for row in told["rows"]:
+        assert row["n"] == 400
+        m = row["measures"]["specificity"]
+        assert m["low"] <= m["value"] <= m["high"]
+    assert {g["policy"] for g in told["gain"]} == set(policies)
+    for by, some in (("subject_kind", "component"), ("components", "1-3"), ("country", "US")):
+        cut = read(run, "evaluate", "-w", measured, "--by", by)["rows"]
+        values = {r["kind"] if by == "subject_kind" else r["value"] for r in cut}
+        assert some in values
+        if by != "subject_kind":
+            whole = [r["n"] for r in cut if r["policy"] == policies[0]]
+            assert sum(whole) == 400
+    code, out, _ = run("judge", "evaluate", "-w", measured)
+    assert code == 0
+    assert "too few" in out
+    assert "weighted by the design" in out
+
+
+def test_a_cut_or_a_candidate_that_is_none_is_named(run: Run, measured: Path) -> None:
+    code, _, err = run("judge", "evaluate", "-w", measured, "--by", "planet")
+    assert code == 2
+    assert "components" in err
+    code, _, err = run("judge", "run", "nobody", "-w", measured)
+    assert code == 2
+    assert "yes_man" in err
+    code, _, err = run("judge", "compare", "same", "-w", measured)
+    assert code == 2
+    assert "baserate judge run same" in err
+
+
+def test_a_candidate_runs_once_and_the_same_judge_differs_in_nothing(
+    run: Run, workspace: Path
+) -> None:
+    first = read(run, "run", "same", "-w", workspace)["labelled"]
+    assert list(first.values()) == [400]
+    assert list(read(run, "run", "same", "-w", workspace)["labelled"].values()) == [0]
+    told = read(run, "compare", "same", "-w", workspace, "--min-n", 2)
+    for row in told["comparison"]:
+        assert row["informedness"]["only_new"] == row["informedness"]["only_old"] == 0
+        assert row["specificity"]["value"] == 0.0
+        assert row["specificity"]["low"] < 0.0 < row["specificity"]["high"]
+    assert all(b["ratio"] in (None, 1.0) for b in told["bridges"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("yes_man", "it always says violating"), ("no_man", "it always says not violating")],
+)
+def test_a_judge_with_one_answer_is_refused_by_name(
+    run: Run, workspace: Path, name: str, words: str
+) -> None:
+    assert run("judge", "run", name, "-w", workspace)[0] == 0
+    code, out, _ = run("judge", "promote", name, "-w", workspace)
+    assert code == 1
+    assert words in out
+    assert "is not promoted" in out
+    assert not (workspace / "promotions").exists()
+
+
+def test_a_promotion_leaves_a_record_and_names_the_line_to_change(
+    run: Run, workspace: Path
+) -> None:
+    assert run("judge", "run", "sharp", "-w", workspace)[0] == 0
+    rows = read(run, "evaluate", "-w", workspace, "--candidate", "sharp", "--min-n", 3)["rows"]
+    told_apart = {r["policy"] for r in rows if (r["measures"]["informedness"]["low"] or 0.0) > 0.0}
+    assert told_apart, "the made-up texts hold a policy that the judge tells apart"
+    others = [w for r in rows if r["policy"] not in told_apart
+              for w in ("--without-evidence", r["policy"])]  # fmt: skip
+    words = ["promote", "sharp", "-w", workspace, "--min-n", 3, *others]
+    code, out, _ = run("judge", *words, "--margin", 1, "--specificity-margin", 1, "--json")
+    told = json.loads(out)
+    held = [c for c in told["checks"] if not c["passed"]]
+    assert (code, held) == (0, [])
+    line = (workspace / "baserate.yaml").read_text().splitlines().index("judge:") + 1
+    assert told["line"] == f"baserate.yaml:{line}"
+    record = json.loads(Path(told["record"]).read_text())
+    assert record["candidate"] == "sharp"
+    assert set(record["versions"]) == {r["policy"] for r in rows}
+    assert all(record["inputs"].values())
+
+
+def test_scorecards_tell_how_people_agree(run: Run, measured: Path) -> None:
+    told = read(run, "scorecards", "-w", measured, "--min-n", 5)
+    assert {a["policy"] for a in told["agreement"]}
+    names = {c["labeler"]: c["human"] for c in told["scorecards"]}
+    assert "lookup" not in names
+    assert False in names.values()
+
+
+def _gold(path: Path, rows: int = 60) -> Path:
+    """Made-up gold of one policy: half violating, drawn with known probabilities."""
+    items = [
+        {
+            "item_id": f"g{k}",
+            "policy": POLICY,
+            "verdict": "violating" if k % 2 else "not_violating",
+            "text": f"item {k}: {'harmful' if k % 2 else 'harmless'} words number {k * 7919}",
+            "kind": "probability" if k < rows - 4 else "diagnostic",
+            "inclusion_prob": 0.01 * (1 + k % 3) if k < rows - 4 else None,
+            "provenance": "panel of January",
+        }
+        for k in range(rows)
+    ]
+    path.write_text("\n".join(json.dumps(i) for i in items))
+    return path
+
+
+POLICY = "hate_speech"
+
+
+def test_gold_is_taken_in_tested_with_counted_and_retired(
+    run: Run, workspace: Path, tmp_path: Path
+) -> None:
+    path = _gold(tmp_path / "gold.jsonl")
+    code, out, err = run("gold", "import", path, "-w", workspace, "--json")
+    assert code == 0, err
+    items = json.loads(out)
+    assert len(items) == 60
+    assert "text" not in items[0]
+    dev = [i["item_id"] for i in items if i["split"] == "dev"]
+    code, out, err = run("gold", "test", "-w", workspace, "--split", "dev", "--min-n", 2, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert sum(q["n_subjects"] for kind in told.values() for q in kind) == len(dev)
+    code, out, _ = run("gold", "retire", dev[0], "-w", workspace, "--json")
+    after = {i["item_id"]: i for i in json.loads(out)}
+    assert {i for i, row in after.items() if row["exposures"] == 1} == set(dev)
+    assert [i for i, row in after.items() if row["retired"]] == [dev[0]]
+    code, _, err = run("gold", "retire", "nothing", "-w", workspace)
+    assert code == 2
+    assert "nothing" in err
+
+
+def test_gold_that_leaked_is_named_and_hand_picked_gold_corrects_nothing(
+    run: Run, workspace: Path, tmp_path: Path
+) -> None:
+    text = pq.read_table(workspace / "judge_training.parquet")["text"][5].as_py()
+    row = {"item_id": "known", "policy": POLICY, "verdict": "violating", "text": text,
+           "kind": "diagnostic", "provenance": "copied"}  # fmt: skip
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(row))
+    assert run("gold", "import", path, "-w", workspace)[0] == 0
+    code, out, _ = run("gold", "check", "-w", workspace)
+    assert code == 1
+    assert "known" in out
+    code, _, err = run("gold", "correct", POLICY, "-w", workspace)
+    assert code == 2
+    assert "hand-picked gold never corrects a metric" in err
+    assert run("gold", "retire", "known", "-w", workspace)[0] == 0
+    assert run("gold", "check", "-w", workspace)[0] == 0
