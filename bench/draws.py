@@ -1,8 +1,8 @@
 """What a draw of 20,000 units costs as the frame grows: `python bench/draws.py [--rows 100000000]`.
 
-Writes a frame (id, PRN, size, stratum) as Parquet, a file per million rows, and measures in
-processes of their own, best of three: scanning the columns that a draw reads, and drawing
-(sampling.at_scale) from the first 1 M, 10 M, ... rows. Prints seconds, their ratio and peak memory.
+Writes a frame (id, PRN, size, stratum) as Parquet, a file per million rows, and measures, in a
+process of its own for 1 M, 10 M, ... rows, best of three: scanning the columns that a draw reads,
+and drawing (sampling.at_scale). Prints seconds, their ratio, processor time and peak memory.
 Gate at 10 M rows and more: at most 2.0 x the scan, peak memory under 1 GB.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ibis.expr.types as ir
 
@@ -25,7 +26,7 @@ from baserate.sampling.at_scale import draw
 
 FILE_ROWS, BUDGET = 1_000_000, 20_000
 GATE_RATIO, GATE_BYTES, GATE_ROWS = 2.0, 1e9, 10_000_000
-MEMORY, REPEATS = "400MB", 3
+MEMORY = "400MB"
 STRATA = 8
 #: A PRN and sizes with a heavy tail, from DuckDB's own hash: what is timed is the draw.
 ROWS = f"""
@@ -82,26 +83,33 @@ WORK: dict[str, tuple[Callable[[DuckDBEngine, ir.Table], int], str]] = {
 }
 
 
-def measure(folder: Path, files: int, work: str) -> None:
-    """In a process of its own: seconds of the best repeat and peak memory, as JSON."""
+def measure(folder: Path, files: int, repeats: int) -> None:
+    """In a process of its own: seconds of the best repeat of each work and peak memory, as JSON.
+
+    The works take turns, so that a busy machine is as busy for the one as for the other.
+    """
     paths = [str(folder / f"part-{i:04d}.parquet") for i in range(files)]
-    times = []
+    wall: dict[str, list[float]] = {work: [] for work in WORK}
+    cpu: dict[str, list[float]] = {work: [] for work in WORK}
     with DuckDBEngine(memory_limit=MEMORY) as engine:
         frame = engine.scan_parquet(paths)
-        for _ in range(REPEATS):
-            start = time.perf_counter()
-            rows = WORK[work][0](engine, frame)
-            times.append(time.perf_counter() - start)
+        for _ in range(repeats):
+            for work, (do, _) in WORK.items():
+                start, busy = time.perf_counter(), time.process_time()
+                do(engine, frame)
+                wall[work].append(time.perf_counter() - start)
+                cpu[work].append(time.process_time() - busy)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": min(times), "peak": peak, "rows": rows}))
+    best = {work: {"wall": min(wall[work]), "cpu": min(cpu[work])} for work in WORK}
+    print(json.dumps({"works": best, "peak": peak}))
 
 
-def in_own_process(folder: Path, rows: int, work: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--folder", str(folder), "--work", work]
+def in_own_process(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--folder", str(folder), "--rows", str(rows)]
     done = subprocess.run(
-        [*command, "--rows", str(rows)], capture_output=True, text=True, check=True
+        [*command, "--repeats", str(repeats)], capture_output=True, text=True, check=True
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -115,31 +123,31 @@ def steps(rows: int) -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--work", choices=WORK, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.work:
-        measure(given.folder, -(-given.rows // FILE_ROWS), given.work)
+    if given.folder:
+        measure(given.folder, -(-given.rows // FILE_ROWS), given.repeats)
         return 0
     with tempfile.TemporaryDirectory(prefix="baserate-bench-") as name:
-        folder = Path(name)
-        size = write_frame(folder, given.rows)
+        size = write_frame(Path(name), given.rows)
         print(f"{given.rows:,} rows in {size / 1e9:.2f} GB of Parquet; {BUDGET:,} to draw")
-        return report(folder, steps(given.rows))
+        return report(Path(name), steps(given.rows), given.repeats)
 
 
-def report(folder: Path, sizes: list[int]) -> int:
-    print(f"{'':22}{'rows':>13}{'seconds':>9}{'x scan':>8}{'ns/row':>8}{'peak MB':>9}")
+def report(folder: Path, sizes: list[int], repeats: int) -> int:
     held = True
     for rows in sizes:
-        seconds: dict[str, float] = {}
+        found = in_own_process(folder, rows, repeats)
+        print(f"\n{rows:,} rows, peak memory {found['peak'] / 1e6:.0f} MB")
+        print(f"  {'':22}{'seconds':>9}{'x scan':>8}{'cpu s':>8}{'x scan':>8}{'cpu ns/row':>12}")
         for work, (_, against) in WORK.items():
-            found = in_own_process(folder, rows, work)
-            seconds[work] = found["seconds"]
-            ratio = found["seconds"] / seconds[against]
+            one, base = found["works"][work], found["works"][against]
+            ratio = one["wall"] / base["wall"]
             print(
-                f"{work:22}{rows:>13,}{found['seconds']:>9.2f}{ratio:>8.2f}"
-                f"{found['seconds'] / rows * 1e9:>8.0f}{found['peak'] / 1e6:>9.0f}"
+                f"  {work:22}{one['wall']:>9.2f}{ratio:>8.2f}{one['cpu']:>8.2f}"
+                f"{one['cpu'] / base['cpu']:>8.2f}{one['cpu'] / rows * 1e9:>12.0f}",
+                flush=True,
             )
             if rows >= GATE_ROWS:
                 held = held and ratio <= GATE_RATIO and found["peak"] < GATE_BYTES

@@ -4,15 +4,30 @@ The frame stays in its engine; a few exact aggregates and the candidates come ou
 objects of ``stats`` decide. See docs/design/0009-draws-at-scale.md.
 """
 
+from baserate.sampling.at_scale.bottom_k import bottom_k, merged
+from baserate.sampling.at_scale.cells import (
+    DrawnWithReplacement,
+    draw_systematic,
+    draw_with_replacement,
+)
+from baserate.sampling.at_scale.clusters import DrawnClusters, cluster_frame, draw_clusters
 from baserate.sampling.at_scale.draws import Drawn, designs_in_engine, draw
 from baserate.sampling.at_scale.scales import Scale, StratumTotals, scales, stratum_totals
 
 __all__ = [
     "Drawn",
+    "DrawnClusters",
+    "DrawnWithReplacement",
     "Scale",
     "StratumTotals",
+    "bottom_k",
+    "cluster_frame",
     "designs_in_engine",
     "draw",
+    "draw_clusters",
+    "draw_systematic",
+    "draw_with_replacement",
+    "merged",
     "scales",
     "stratum_totals",
 ]

@@ -40,7 +40,7 @@ from baserate.terms.words import ALL
 EQUAL = ("simple_random", "bernoulli")
 INDEPENDENT = ("poisson", "bernoulli")
 #: Comparisons in the engine may round otherwise than here; the reach gives way by this.
-_SLACK = 1.0 + 1e-9
+SLACK = 1.0 + 1e-9
 _WIDER = 4.0
 
 
@@ -119,11 +119,12 @@ def draw(
     if design in INDEPENDENT:
         return _independent(engine, frame, found, carry)
     for stratum, scale in found.items():
-        _check_whole(stratum, scale)
+        check_whole(stratum, scale)
     return _ordered(engine, frame, design, found, carry)
 
 
-def _check_whole(stratum: str, scale: Scale) -> None:
+def check_whole(stratum: str, scale: Scale) -> None:
+    """Raise DesignError unless the sample size is whole."""
     if scale.n != math.floor(scale.n):
         raise DesignError(
             "a design of fixed size draws a whole number of units",
@@ -137,8 +138,8 @@ def _check_whole(stratum: str, scale: Scale) -> None:
 def _independent(
     engine: Engine, frame: ir.Table, found: Mapping[str, Scale], carry: Sequence[str]
 ) -> Drawn:
-    table = _candidates(
-        engine, frame, {h: _below(s, _SLACK, False) for h, s in found.items()}, carry
+    table = candidates_within(
+        engine, frame, {h: within_reach(s, SLACK, False) for h, s in found.items()}, carry
     )
     candidates = _Candidates(table, found)
     return candidates.drawn(candidates.prn < candidates.prob, len(table))
@@ -150,8 +151,8 @@ def _ordered(
     reach = {h: first_reach(s.n) for h, s in found.items()}
     missing, chosen, n_candidates = set(found), [], 0
     while missing:
-        limits = {h: _below(found[h], reach[h] * _SLACK, design == "pareto") for h in missing}
-        table = _candidates(engine, frame, limits, carry)
+        limits = {h: within_reach(found[h], reach[h] * SLACK, design == "pareto") for h in missing}
+        table = candidates_within(engine, frame, limits, carry)
         n_candidates += len(table)
         candidates = _Candidates(table, found)
         selected = np.zeros(len(table), dtype=np.bool_)
@@ -178,14 +179,14 @@ def first_reach(n: float) -> float:
     return 1.0 + (8.0 * math.sqrt(n) + 16.0) / n
 
 
-class _Below(NamedTuple):
+class Within(NamedTuple):
     """u (1 + odds x) <= factor x says that a key is within reach, for x steps of size."""
 
     factor: float
     odds: float
 
 
-def _below(scale: Scale, reach: float, odds_ratio: bool) -> _Below:
+def within_reach(scale: Scale, reach: float, odds_ratio: bool) -> Within:
     r"""The condition on u and x for a key of at most t.
 
     $$ u / \pi \le t \iff u \le t c x, \qquad
@@ -195,12 +196,12 @@ def _below(scale: Scale, reach: float, odds_ratio: bool) -> _Below:
     """
     per_step = scale.scale * SIZE_STEP
     if scale.n_certain == scale.n_units:
-        return _Below(2.0, 0.0)
-    return _Below(reach * per_step, (reach - 1.0) * per_step if odds_ratio else 0.0)
+        return Within(2.0, 0.0)
+    return Within(reach * per_step, (reach - 1.0) * per_step if odds_ratio else 0.0)
 
 
-def _candidates(
-    engine: Engine, frame: ir.Table, limits: Mapping[str, _Below], carry: Sequence[str]
+def candidates_within(
+    engine: Engine, frame: ir.Table, limits: Mapping[str, Within], carry: Sequence[str]
 ) -> pa.Table:
     """The units within reach, in order of stratum and id; all of a whole stratum's."""
     columns = [UNIT_ID, PRN, SIZE, *([STRATUM] if has_strata(frame) else []), *carry]
@@ -210,11 +211,12 @@ def _candidates(
     within = wide[PRN] * (1.0 + wide["_o"] * size) <= wide["_f"] * size
     nowhere = wide[PRN].isnull() | ~((wide[PRN] > 0.0) & (wide[PRN] < 1.0))
     table = engine.to_arrow(wide.filter(within | nowhere).select(*dict.fromkeys(columns)))
-    _check_prn(table)
+    check_prn(table)
     return in_order(table)
 
 
-def _check_prn(table: pa.Table) -> None:
+def check_prn(table: pa.Table) -> None:
+    """Raise DesignError unless units have an id and a PRN in (0, 1)."""
     prn = table[PRN]
     lowest = pc.min_max(prn).as_py()
     if len(table) and (prn.null_count or not 0.0 < lowest["min"] <= lowest["max"] < 1.0):
@@ -234,6 +236,21 @@ def in_order(table: pa.Table) -> pa.Table:
     return table.sort_by([(key, "ascending") for key in keys])
 
 
+def stratum_rows(table: pa.Table) -> dict[str, slice]:
+    """Where the units of each stratum are, in a table in order of stratum."""
+    if STRATUM not in table.column_names:
+        return {ALL: slice(0, len(table))}
+    strata = table[STRATUM].to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(strata[1:] != strata[:-1]) + 1
+    ends = [*starts.tolist(), len(table)]
+    begins = [0, *starts.tolist()]
+    return {
+        str(strata[begin]): slice(begin, end)
+        for begin, end in zip(begins, ends, strict=True)
+        if end > begin
+    }
+
+
 class _Candidates:
     """Candidates as arrays, with their probabilities under the design over the whole frame."""
 
@@ -242,18 +259,15 @@ class _Candidates:
         self.prn: Array = table[PRN].to_numpy()
         self._found = dict(found)
         steps = table[SIZE].to_numpy()
-        strata = table[STRATUM].to_pylist() if STRATUM in table.column_names else [ALL] * len(table)
-        bounds: dict[str, list[int]] = {}
-        for row, stratum in enumerate(strata):
-            bounds.setdefault(stratum, [row, row])[1] = row + 1
-        self._bounds = bounds
+        self._bounds = stratum_rows(table)
         self.prob = np.empty(len(table))
-        for stratum, (start, end) in bounds.items():
-            self.prob[start:end] = found[stratum].inclusion_prob(steps[start:end])
+        for stratum, rows in self._bounds.items():
+            self.prob[rows] = found[stratum].inclusion_prob(steps[rows])
 
     def of(self, stratum: str) -> IntArray:
         """Positions of a stratum's candidates."""
-        return np.arange(*self._bounds.get(stratum, (0, 0)))
+        rows = self._bounds.get(stratum, slice(0, 0))
+        return np.arange(rows.start, rows.stop)
 
     def drawn(self, selected: BoolArray, n_candidates: int) -> Drawn:
         """The selected ones."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from baserate.stats.designs.base import (
     check_ids,
     check_prn,
     processing_order,
+    shared_uniform,
 )
 from baserate.terms.errors import DesignError
 
@@ -125,12 +125,21 @@ def from_expected_counts(expected: Array) -> WithReplacement:
 
 
 def keyed_uniforms(prn: Array, n: int) -> Array:
-    """n uniform numbers in (0, 1), a function of the PRNs in the order given.
+    """n uniform numbers in (0, 1), a function of the PRNs together, whatever the order of units.
 
     Args:
         prn: u_i in (0, 1), shape (N,).
         n: How many numbers.
     """
-    digest = hashlib.blake2b(np.ascontiguousarray(prn, dtype="<f8").tobytes(), digest_size=16)
-    stream = np.random.Philox(key=int.from_bytes(digest.digest(), "little"))
-    return np.asarray(((stream.random_raw(n) >> np.uint64(12)) + 0.5) * 2.0**-52)
+    return np.asarray((keyed_numerators(int(shared_uniform(prn) * 2.0**53), n) + 0.5) * 2.0**-52)
+
+
+def keyed_numerators(total: int, n: int) -> IntArray:
+    """n whole numbers k, uniform below 2**52; (k + 0.5) / 2**52 are the uniforms of a draw.
+
+    Args:
+        total: Sum of all PRNs modulo 1, in units of 2**-53.
+        n: How many numbers.
+    """
+    stream = np.random.Philox(key=total)
+    return np.asarray((stream.random_raw(n) >> np.uint64(12)).astype(np.int64))
