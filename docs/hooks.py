@@ -1,14 +1,18 @@
-"""Reference pages are written from the code when the site is built, so they can't be wrong."""
+"""Pages are finished when the site is built: references are written from the code, examples run."""
 
 from __future__ import annotations
 
 import re
 import typing
 from html import unescape
+from pathlib import Path
 from typing import Any
 
+import api
 import latex2mathml.converter
+import runnable
 import typer.main
+from mkdocs.exceptions import PluginError
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -25,15 +29,27 @@ from baserate.terms.words import (
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill the marks of reference pages."""
+    """Fill the marks of reference pages and run examples."""
     for mark, write in WRITERS.items():
         if mark in markdown:
             markdown = markdown.replace(mark, write())
-    return markdown
+    return runnable.show(markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Formulas as MathML: browsers draw it, no script and no network needed."""
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Formulas as MathML and figures as SVG: browsers draw both, no script or network needed."""
+    html = runnable.place_figures(drawn_formulas(html))
+    return api.tidied(html) if page.url.startswith("reference/") else html
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Stop if the built reference lacks a public name."""
+    if missing := api.missing_from(Path(config.site_dir)):
+        raise PluginError(f"no page of docs/reference/ lists {', '.join(missing)}")
+
+
+def drawn_formulas(html: str) -> str:
+    """A page with its formulas in MathML."""
     return _FORMULA.sub(_as_mathml, html)
 
 
@@ -42,9 +58,26 @@ _FORMULA = re.compile(
 )
 
 
+#: Spellings that latex2mathml does not know, and others of the same meaning that it does.
+_SPELLINGS = {
+    "\\\n": "\\ ",
+    "\\Bigl\\{": "\\lbrace ",
+    "\\Bigr\\}": "\\rbrace ",
+    "\\{": "\\lbrace ",
+    "\\}": "\\rbrace ",
+    "\\arg\\min": "\\mathrm{arg\\,min}",
+}
+
+
 def _as_mathml(found: re.Match[str]) -> str:
+    tex = unescape(found["tex"]).strip()
+    for unknown, known in _SPELLINGS.items():
+        tex = tex.replace(unknown, known)
     display = "block" if found["open"] == "[" else "inline"
-    return str(latex2mathml.converter.convert(unescape(found["tex"]).strip(), display=display))
+    drawn = str(latex2mathml.converter.convert(tex, display=display))
+    if "\\" in drawn:
+        raise PluginError(f"a part of this formula cannot be drawn: {tex}")
+    return drawn
 
 
 def _table(schema: TableSchema) -> str:
@@ -128,9 +161,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def commands() -> str:
     """Every command with its options."""
-    group = typer.main.get_command(app)
     parts = []
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in _leaves(typer.main.get_command(app)):
         parts.append(f"### baserate {name}\n\n{command.help}\n")
         parts.append("| option | meaning | default |\n|---|---|---|")
         for option in command.params:
@@ -141,6 +173,15 @@ def commands() -> str:
             parts.append(f"| {flags} | {_cell(getattr(option, 'help', '') or '')} | {default} |")
         parts.append("")
     return "\n".join(parts)
+
+
+def _leaves(group: Any, before: str = "") -> list[tuple[str, Any]]:
+    """Commands by their whole name, those of groups within groups too."""
+    found = []
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        found += _leaves(command, f"{name} ") if inner else [(f"{before}{name}", command)]
+    return found
 
 
 WRITERS = {

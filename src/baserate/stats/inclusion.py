@@ -12,6 +12,8 @@ from baserate.terms.errors import DesignError
 def positive_sizes(size: ArrayLike) -> Array:
     """Sizes as a float64 vector of values above 0, shape (N,).
 
+    Args:
+        size: x_i, shape (N,).
     Raises: DesignError if the frame is empty or a size is 0, negative, NaN or infinite.
     """
     array = finite("size", size)
@@ -144,7 +146,11 @@ def clipped_to_sum(size: Array, total: float, lower: Array, upper: Array) -> Arr
 
 
 def take_alls(inclusion_prob: Array) -> BoolArray:
-    """Units that are certain to be drawn (pi = 1), shape (N,)."""
+    """Units that are certain to be drawn (pi = 1), shape (N,).
+
+    Args:
+        inclusion_prob: pi_i in (0, 1], shape (N,).
+    """
     return np.asarray(inclusion_prob == 1.0)
 
 
@@ -184,7 +190,11 @@ def stratified_inclusion_probs(
 
 
 def strata_members(stratum: ArrayLike) -> list[tuple[object, IntArray]]:
-    """(label, positions of its units in order) for every stratum, labels sorted."""
+    """(label, positions of its units in order) for every stratum, labels sorted.
+
+    Args:
+        stratum: Label of each unit's stratum, shape (N,).
+    """
     labels, inverse = np.unique(np.asarray(stratum), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse, minlength=labels.size))[:-1]

@@ -36,7 +36,17 @@ __all__ = ["LadderCell", "LadderEstimate", "Phase", "domain_columns", "ladder_es
 
 
 class LadderCell(NamedTuple):
-    """One column of a ladder estimate, as plain numbers."""
+    """One column of a ladder estimate, as plain numbers.
+
+    Attributes:
+        total: Estimated total of the top rung's verdict.
+        rate: total / denominator.
+        variance: Estimated variance of ``rate``.
+        std_error: Its square root.
+        denominator: T_x, known or estimated.
+        n_units: Units of the last phase.
+        n_positive: Those with a top verdict above zero.
+    """
 
     total: float
     rate: float

@@ -46,6 +46,7 @@ def weighted_share(hits: ArrayLike, weight: ArrayLike) -> Share:
         hits: 0/1, shape (n,).
         weight: Design weights of the gold set, > 0, shape (n,).
     Raises: DesignError if a weight is not positive or the gold set is empty.
+    References: Korn & Graubard (1998) and Kish (1965), sec. 11.7, for the effective sizes.
     """
     h, w = finite("hits", hits), finite("weight", weight)
     if h.shape != w.shape or h.size == 0 or w.min() <= 0.0:

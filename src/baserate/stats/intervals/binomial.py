@@ -30,6 +30,7 @@ def wald_interval(
         side: ``"two-sided"``, or the one end that is guarded.
     Assumes: R near normal, which fails for rare rates: it covers too little there.
     Raises: DesignError if the standard error is negative or not finite.
+    References: Brown, Cai & DasGupta (2001), on how it fails.
     """
     if not (std_error >= 0.0 and math.isfinite(std_error) and math.isfinite(value)):
         raise DesignError(
@@ -224,9 +225,16 @@ def korn_graubard_interval(
 
 
 def effective_size(value: float, variance: float) -> float | None:
-    """n_eff = R(1-R)/V: the simple random sample that would be as precise; None at V = 0.
+    r"""The simple random sample that would be as precise; None at V = 0.
+
+    $$ n_{eff} = R(1-R) / \hat V $$
 
     Under a score-steered design it may exceed the number of labels by far; it is not capped.
+
+    Args:
+        value: Estimated rate R.
+        variance: Its estimated variance.
+    References: Kish (1965), sec. 8.2 (the design effect, turned round).
     """
     if not (variance > 0.0 and 0.0 < value < 1.0):
         return None

@@ -55,8 +55,9 @@ def tiwari_interval(
     level: float = 0.95,
     side: Side = "two-sided",
 ) -> Interval:
-    """Gamma interval with the average contribution in place of the largest: narrower than
-    Fay-Feuer, no longer conservative where a few units weigh far more than the rest.
+    """Gamma interval with the average contribution in place of the largest.
+
+    Narrower than Fay-Feuer, no longer conservative where a few units weigh far more than the rest.
 
     Args:
         value: Estimated rate, >= 0.

@@ -92,6 +92,12 @@ def zero_count_limit(level: float, side: Side = "two-sided") -> float:
     """Largest Poisson mean that still shows nothing with the tail's probability: -ln(tail).
 
     3.69 at 95 % two-sided, 3.00 one-sided (the rule of three).
+
+    Args:
+        level: Nominal coverage, in (0, 1).
+        side: ``"two-sided"``, or the one end that is guarded.
+    Raises: DesignError if the level is not inside (0, 1).
+    References: Hanley & Lippman-Hand (1983).
     """
     return -math.log(tail(level, side))
 

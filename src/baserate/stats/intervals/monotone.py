@@ -11,7 +11,12 @@ from baserate.terms.errors import DesignError
 
 
 class MonotoneIntervals(NamedTuple):
-    """Intervals of the whole and of its parts, in the order given."""
+    """Intervals of the whole and of its parts, in the order given.
+
+    Attributes:
+        whole: Interval of the union.
+        parts: Interval of each sub-policy.
+    """
 
     whole: Interval
     parts: tuple[Interval, ...]

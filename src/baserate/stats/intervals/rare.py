@@ -88,6 +88,8 @@ def anticipated_variance_logit(
         side: ``"two-sided"``, or the one end that is guarded.
     Assumes: mu ranks the units' risks about right (a blind spot needs :func:`guarded_logit`).
     Raises: DesignError if the value lies outside (0, 1) or the model's rate is not positive.
+    References: Isaki & Fuller (1982), JASA 77, 89-96, for anticipated variance; the coverage map
+        of this package for what the interval covers.
     """
     if not (anticipated_value > 0.0 and anticipated_variance >= 0.0):
         raise DesignError(
@@ -126,6 +128,7 @@ def guarded_logit(
         level: Nominal coverage, in (0, 1).
         side: ``"two-sided"``, or the one end that is guarded.
     Raises: DesignError if q lies outside [0, 1) or w_max is not positive.
+    References: Hanley & Lippman-Hand (1983) for 3.69 w_max; the coverage map of this package.
     """
     if not 0.0 <= invisible_share < 1.0:
         raise DesignError(
@@ -169,6 +172,7 @@ def anticipated_variance_of_total(
         earlier_prob: pi_1...pi_{k-1}, in (0, 1], a number or shape (n,).
         rows: Whether the rows are the sample of the phase before, or the whole frame (planning).
     Raises: DesignError on a negative second moment or a probability outside (0, 1].
+    References: Isaki & Fuller (1982); Särndal, Swensson & Wretman (1992), sec. 9.3 and 12.2.
     """
     moment = finite("second_moment", second_moment)
     if moment.size and moment.min() < 0.0:

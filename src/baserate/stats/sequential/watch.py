@@ -119,7 +119,12 @@ def watch_rate(
 
 
 def first_alarm(evidence: Array, threshold: float) -> int | None:
-    """First day (0-based) whose evidence reaches the threshold, or None."""
+    """First day (0-based) whose evidence reaches the threshold, or None.
+
+    Args:
+        evidence: Log-evidence after each day, shape (T,).
+        threshold: Of `alarm_threshold`.
+    """
     reached = np.flatnonzero(evidence >= threshold)
     return int(reached[0]) if reached.size else None
 

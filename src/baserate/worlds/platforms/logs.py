@@ -65,7 +65,12 @@ def write_logs(platform: Platform, out: Path, start: date = date(2026, 1, 5)) ->
 
 
 def census(platform: Platform, start: date = date(2026, 1, 5)) -> pa.Table:
-    """Every rate of every day and policy: ds, policy, estimand, numerator, denominator, rate."""
+    """Every rate of every day and policy: ds, policy, estimand, numerator, denominator, rate.
+
+    Args:
+        platform: A platform with components.
+        start: Date of its first day.
+    """
     lines = []
     for estimand in Estimand:
         y, x = platform.outcome(estimand.value)
