@@ -243,4 +243,4 @@ def test_two_thousand_units_under_eight_policies_take_about_two_seconds():
     table = run(judge, units, policies)
     took = time.process_time() - began
     assert table.num_rows == 2000 * 8 * 9
-    assert took < 6.0, "about 1.5 s on an idle core; the margin is for a busy machine"
+    assert took < 30.0, "about 1.5 s on an idle core, minutes if each text were read by itself"

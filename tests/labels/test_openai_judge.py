@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -151,7 +152,7 @@ def test_a_wait_beyond_patience_ends_the_unit_instead_of_hammering(
     table = run(make_judge(), [make_unit()], policy)
     assert_failed_with(table, "i1", "endpoint_failed")
     assert len(chat_server.calls) == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 3600
 
 
 @pytest.mark.parametrize(
@@ -262,12 +263,13 @@ def test_a_part_left_out_has_no_label_and_an_unknown_part_is_ignored_and_counted
 def test_an_endpoint_that_hangs_is_left_at_the_time_limit(
     chat_server, make_judge, make_unit, policy
 ):
-    good_and(chat_server, "poison", lambda call: chat_server.Response(200, b"", hang_seconds=1.5))
-    judge = make_judge(timeout_seconds=0.3, max_retries=1)
+    # Far above what a busy machine needs to answer, far below how long the endpoint hangs.
+    good_and(chat_server, "poison", lambda call: chat_server.Response(200, b"", hang_seconds=300))
+    judge = make_judge(timeout_seconds=2.0, max_retries=1)
     began = time.monotonic()
     table = run(judge, [make_unit("a"), make_unit("b", query="poison")], policy)
     assert_failed_with(table, "b", "endpoint_failed")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 300
     assert judge.usage.retries == 1
 
 
@@ -382,9 +384,12 @@ def test_an_endpoint_that_goes_down_midway_stops_the_run_and_keeps_what_was_answ
 
 
 def test_a_server_that_is_not_there_is_called_down(make_judge, make_unit, policy):
-    judge = make_judge(base_url="http://127.0.0.1:9/v1", max_retries=1)
-    with pytest.raises(LabelError, match="ConnectError"):
-        run(judge, [make_unit(f"u{k}", query=f"q{k}") for k in range(5)], policy)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # ours, and nobody listens
+        base_url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        judge = make_judge(base_url=base_url, max_retries=1)
+        with pytest.raises(LabelError, match="ConnectError"):
+            run(judge, [make_unit(f"u{k}", query=f"q{k}") for k in range(5)], policy)
 
 
 def test_a_model_that_cannot_answer_in_form_is_stopped_before_it_costs_a_whole_run(
@@ -397,7 +402,7 @@ def test_a_model_that_cannot_answer_in_form_is_stopped_before_it_costs_a_whole_r
 
 
 def test_never_more_calls_at_once_than_configured(chat_server, make_judge, make_unit, policy):
-    three = threading.Barrier(3, timeout=30)
+    three = threading.Barrier(3, timeout=300)
 
     def together(call):
         if 1 <= call.number <= 18:

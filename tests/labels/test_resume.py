@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 
@@ -62,11 +63,15 @@ def test_a_run_killed_by_sigkill_resumes_and_asks_nothing_that_was_kept_again(
 ):
     from datetime import UTC, date, datetime
 
-    def slowly(call):
-        time.sleep(0.02)
+    killed = threading.Event()
+
+    def until_the_kill(call):
+        """Later calls are under way when it comes, however slow the machine."""
+        if call.number >= kill_after:
+            killed.wait(300)
         return chat_server.honest(call)
 
-    chat_server.respond = slowly
+    chat_server.respond = until_the_kill
     process = subprocess.Popen(
         [
             sys.executable,
@@ -79,11 +84,12 @@ def test_a_run_killed_by_sigkill_resumes_and_asks_nothing_that_was_kept_again(
         ],
         stdout=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 30
-    while len(chat_server.calls) < kill_after and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while len(chat_server.calls) <= kill_after and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    killed.set()
     assert b"finished" not in process.communicate()[0]
     time.sleep(0.1)
     before = len(chat_server.calls)
