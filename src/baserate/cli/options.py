@@ -49,7 +49,14 @@ AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Take this day as today: later days are not run. Default: today."),
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="Where relational work runs: duckdb.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        envvar="BASERATE_ENGINE",
+        help="Where relational work runs: duckdb or spark.",
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
 ]

@@ -12,10 +12,8 @@ from baserate.cli import screen
 from baserate.flows.measure import StageDone, StageName, run_days
 from baserate.flows.notes import sentences
 from baserate.flows.stages import Stages
-from baserate.flows.workspace import open_workspace
+from baserate.flows.workspace import ENGINES, open_workspace
 from baserate.terms.errors import EngineError
-
-ENGINES = ("duckdb",)
 
 
 def cores() -> int:
@@ -34,7 +32,7 @@ def open_stages(root: Path, engine: str, force: bool) -> Iterator[Stages]:
             expected=" or ".join(ENGINES),
             got=engine,
         )
-    with open_workspace(root.resolve()) as workspace:
+    with open_workspace(root.resolve(), engine=engine) as workspace:
         workspace.store.sweep()
         yield Stages(workspace, force=force)
 

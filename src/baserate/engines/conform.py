@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.backends.sql.datatypes import DuckDBType
 
 from baserate.terms.errors import TableError
 from baserate.terms.schemas import Column, TableSchema
@@ -29,6 +34,12 @@ DUCKDB_TYPES = {
     "timestamp": "TIMESTAMP WITH TIME ZONE",
     "date": "DATE",
     "turns": f"{_TURN}[]",
+}
+#: Types that Ibis writes otherwise than DuckDB describes them.
+_AS_DESCRIBED = {
+    "TEXT": "VARCHAR",
+    "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+    "NULL": '"NULL"',
 }
 _INTEGERS = (
     "TINYINT",
@@ -61,13 +72,36 @@ def select_list(types: Mapping[str, str], schema: TableSchema) -> str:
 
     Raises: TableError that names every missing, surplus and wrongly typed column.
     """
-    _complain("has not all its columns", "missing_column", schema, _missing(types, schema))
-    _complain("has columns that it should not have", "extra_column", schema, _extra(types, schema))
-    _complain("has columns of another type", "wrong_type", schema, _mistyped(types, schema))
+    _check(types, schema)
     return ", ".join(
         f"CAST({identifier(c.name)} AS {DUCKDB_TYPES[c.type]}) AS {identifier(c.name)}"
         for c in schema.columns
     )
+
+
+def check_columns(found: ibis.Schema, schema: TableSchema) -> None:
+    """The same for an expression's columns, on any engine.
+
+    Raises: TableError that names every missing, surplus and wrongly typed column.
+    """
+    _check({name: _duckdb_name(kind) for name, kind in found.items()}, schema)
+
+
+def _duckdb_name(kind: dt.DataType) -> str:
+    written = str(DuckDBType.to_string(kind))
+    return _AS_DESCRIBED.get(written, written)
+
+
+@cache
+def ibis_types(schema: TableSchema) -> dict[str, dt.DataType]:
+    """The schema's columns in order, with the exact type of each."""
+    return {c.name: DuckDBType.from_string(DUCKDB_TYPES[c.type]) for c in schema.columns}
+
+
+def _check(types: Mapping[str, str], schema: TableSchema) -> None:
+    _complain("has not all its columns", "missing_column", schema, _missing(types, schema))
+    _complain("has columns that it should not have", "extra_column", schema, _extra(types, schema))
+    _complain("has columns of another type", "wrong_type", schema, _mistyped(types, schema))
 
 
 def identifier(name: str) -> str:

@@ -18,7 +18,9 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.common.exceptions import IbisError
 
+from baserate.engines.base import Capabilities
 from baserate.engines.conform import select_list
+from baserate.engines.duckdb_tables import DuckDBTables
 from baserate.engines.parquet_files import broken_file, expand_paths, in_one_line
 from baserate.terms.errors import BaserateError, EngineError, TableError
 from baserate.terms.schemas import TableSchema
@@ -30,6 +32,15 @@ _NO_FILES_FAULT = (
     duckdb.ConversionException,
     duckdb.OutOfMemoryException,
     duckdb.OutOfRangeException,
+)
+#: Run on each new connection. Functions that expressions call by name and DuckDB has not.
+_OPENING = (
+    "SET TimeZone = 'UTC'",
+    "SET enable_progress_bar = false",
+    "CREATE TEMPORARY MACRO hex_number(digits) AS CAST('0x' || digits AS BIGINT)",
+    "CREATE TEMPORARY MACRO double_text(number) AS CAST(number AS VARCHAR)",
+    "CREATE TEMPORARY MACRO float_text(number) AS CAST(number AS VARCHAR)",
+    "CREATE TEMPORARY MACRO listed_text(number) AS CAST(number AS VARCHAR)",
 )
 _COLUMN_IN_ERROR = re.compile(r"source column (\w+)")
 
@@ -48,6 +59,7 @@ class DuckDBEngine:
     """
 
     name = "duckdb"
+    capabilities = Capabilities(catalog=False, any_bytes=False, own_workers=False)
 
     def __init__(
         self,
@@ -69,8 +81,8 @@ class DuckDBEngine:
             settings["threads"] = threads
         try:
             self.backend: Backend = ibis.duckdb.connect(":memory:", **settings)
-            for setting in ("TimeZone = 'UTC'", "enable_progress_bar = false"):
-                self.backend.con.execute(f"SET {setting}").fetchall()
+            for statement in _OPENING:
+                self.backend.con.execute(statement).fetchall()
         except duckdb.Error as error:
             self._remove_temp()
             raise EngineError(
@@ -79,6 +91,7 @@ class DuckDBEngine:
                 got=_first_line(error),
                 hint="check memory limit (e.g. 4GB), threads and the folder for spilling",
             ) from error
+        self.kept = DuckDBTables(self)
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a SQL query, fetched to the end so that the connection is free again."""
@@ -102,6 +115,24 @@ class DuckDBEngine:
                 hive_partitioning=partition_columns,
                 filename=False,
             )
+
+    def scan_log(self, paths: Sequence[str]) -> ir.Table:
+        """The same as ``scan_parquet``: DuckDB refuses files with text that is not UTF-8."""
+        return self.scan_parquet(paths)
+
+    def scan_table(self, name: str) -> ir.Table:
+        """DuckDB reads files here and knows no catalog. Raises: EngineError."""
+        raise EngineError(
+            "DuckDB has no catalog to look a table up in",
+            code="no_catalog",
+            where=name,
+            hint="run with --engine spark, or give the table's files with path:",
+        )
+
+    def rows_of(self, expr: ir.Table) -> list[dict[str, Any]]:
+        """The expression's rows; for few, of plain values. Raises: EngineError, TableError."""
+        rows = self.rows(self.kept.sql(expr))
+        return [dict(zip(expr.columns, row, strict=True)) for row in rows]
 
     def to_arrow(self, expr: ir.Table) -> pa.Table:
         """The expression's rows, whole, in memory. Raises: EngineError, TableError."""

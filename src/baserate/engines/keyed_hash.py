@@ -22,6 +22,13 @@ _HEX_DIGITS = 13
 _RANGE = 2.0**52
 
 
+def _hex_number(digits: str) -> int:  # type: ignore[empty-body]
+    """The number that hex digits spell; every engine has a function of that name."""
+
+
+_hex_number_of = ibis.udf.scalar.builtin(_hex_number, name="hex_number")
+
+
 def prn_expr(id_value: ir.StringValue, salt: str) -> ir.FloatingValue:
     """The permanent random number of each id, as an expression; null where the id is null.
 
@@ -33,7 +40,7 @@ def prn_expr(id_value: ir.StringValue, salt: str) -> ir.FloatingValue:
         Values in (0, 1), bit for bit those of ``prn_array``.
     """
     digest = (ibis.literal(f"{salt}|") + id_value).hexdigest("md5")
-    k = (ibis.literal("0x") + digest.left(_HEX_DIGITS)).cast("int64")
+    k = _hex_number_of(digest.left(_HEX_DIGITS))
     return (k.cast("float64") + 0.5) / _RANGE
 
 

@@ -23,8 +23,8 @@ class Run:
     Args:
         record: What the database knows of the run.
         files: Where its files go.
-        writer: Engine that runs what is written.
-        checker: DuckDB that checks and digests what was written.
+        writer: Engine that runs the expressions that are written.
+        checker: DuckDB that writes Arrow tables, and checks and digests what was written.
     """
 
     def __init__(
@@ -63,8 +63,10 @@ class Run:
             )
         place = (checked_name("table", table), self.record.ds, self.run_id)
         hidden = self._files.hidden_part(*place)
-        expr = ibis.memtable(_typed(rows, schema)) if isinstance(rows, pa.Table) else rows
-        self._writer.write_parquet(expr, hidden, schema)
+        if isinstance(rows, pa.Table):
+            self._checker.write_parquet(ibis.memtable(_typed(rows, schema)), hidden, schema)
+        else:
+            self._writer.write_parquet(rows, hidden, schema)
         check_rows(self._checker.rows, str(hidden), schema)
         count, digest = digest_of_file(self._checker.rows, str(hidden), schema)
         final = self._files.publish(hidden)

@@ -30,8 +30,14 @@ class Settings(BaseSettings):
     """Folder of the programme file."""
     database_url: str | None = None
     """Operational database; none: baserate.db in the workspace."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """Where relational work runs: duckdb (in this process) or spark."""
+    spark_remote: str | None = None
+    """Address of a Spark Connect server, e.g. sc://host:15002; none: a session of its own."""
+    spark_master: str = "local[*]"
+    """Where Spark's own session runs: local[*], local[4] or a cluster's master."""
     memory_limit: str = "4GB"
-    """Memory that the engine may use before it spills to disk, e.g. 4GB or 60%."""
+    """Memory that the engine may use before it spills to disk, e.g. 4GB or 60% (Spark: 4GB)."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of the engine; none: one per core."""
     temp_directory: Path | None = None

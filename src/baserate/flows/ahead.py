@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
@@ -35,10 +36,9 @@ def records_ahead(stages: Stages, days: Sequence[date], workers: int) -> Iterato
     with ProcessPoolExecutor(
         min(workers, len(days)), get_context("spawn"), _end_with_parent, (os.getpid(),)
     ) as pool:
-        root, force = stages.workspace.root, stages.force
-        due: dict[date, Future[Ran]] = {
-            d: pool.submit(_records, root, d, force, workers) for d in days
-        }
+        workspace = stages.workspace
+        task = partial(_records, workspace.root, workspace.engine.name, stages.force, workers)
+        due: dict[date, Future[Ran]] = {d: pool.submit(task, d) for d in days}
 
         def records_of(ds: date) -> Ran:
             try:
@@ -57,11 +57,12 @@ def records_ahead(stages: Stages, days: Sequence[date], workers: int) -> Iterato
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _records(root: Path, ds: date, force: bool, workers: int) -> Ran:
+def _records(root: Path, engine: str, force: bool, workers: int, ds: date) -> Ran:
     began = monotonic()
     settings = load_settings()
     share = max(1, (settings.threads or os.cpu_count() or 1) // workers)
-    with open_workspace(root, settings.model_copy(update={"threads": share})) as workspace:
+    alone = settings.model_copy(update={"threads": share})
+    with open_workspace(root, alone, engine=engine) as workspace:
         ran = Stages(workspace, force=force).records(ds)
     return ran, monotonic() - began
 

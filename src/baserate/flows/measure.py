@@ -107,12 +107,13 @@ def run_days(
         days: Days to run.
         wanted: Stages, in order.
         workers: Processes that build the records of days ahead, which do not depend on each
-            other; 1: none.
+            other; 1: none. An engine with workers of its own needs none.
         tell: Called after each stage.
     Raises: the first error of a stage; what was committed before it stays.
     """
     in_order = sorted(days)
-    ahead = "records" in wanted and workers > 1 and len(in_order) > 1
+    alone = stages.workspace.engine.capabilities.own_workers
+    ahead = "records" in wanted and workers > 1 and len(in_order) > 1 and not alone
     found: list[StageDone] = []
     with records_ahead(stages, in_order, workers) if ahead else nullcontext() as records_of:
         for ds in in_order:

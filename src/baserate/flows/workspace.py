@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.base import Engine
+from baserate.engines.choose import ENGINES, open_engine
 from baserate.engines.settings import Settings, load_settings
 from baserate.engines.store import Store
 from baserate.labels.policies import with_documents
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
 from baserate.terms.programme_file import load_programme
+
+__all__ = ["ENGINES", "PROGRAMME_FILE", "Workspace", "digest", "open_workspace"]
 
 PROGRAMME_FILE = "baserate.yaml"
 
@@ -33,7 +36,7 @@ class Workspace:
     root: Path
     programme: Programme
     store: Store
-    engine: DuckDBEngine
+    engine: Engine
 
     @property
     def programme_path(self) -> Path:
@@ -52,12 +55,15 @@ class Workspace:
         self.close()
 
 
-def open_workspace(root: Path, settings: Settings | None = None) -> Workspace:
+def open_workspace(
+    root: Path, settings: Settings | None = None, *, engine: str | None = None
+) -> Workspace:
     """Open the workspace in a folder.
 
     Args:
         root: The folder.
         settings: Of this machine; None: from the environment (``BASERATE_MEMORY_LIMIT``, ...).
+        engine: One of ``ENGINES``; None: as the settings say.
     Raises: ProgrammeError if there is no programme file or it is wrong; PolicyError if one of its
         written policies is.
     """
@@ -71,13 +77,11 @@ def open_workspace(root: Path, settings: Settings | None = None) -> Workspace:
         )
     programme = with_documents(load_programme(path), root)
     machine = settings or load_settings()
-    engine = DuckDBEngine(
-        memory_limit=machine.memory_limit,
-        threads=machine.threads,
-        temp_directory=machine.temp_directory,
-    )
-    store = Store(root, engine=engine, database_url=machine.database_url)
-    return Workspace(root, programme, store, engine)
+    if engine is not None:
+        machine = machine.model_copy(update={"engine": engine})
+    opened = open_engine(machine)
+    store = Store(root, engine=opened, database_url=machine.database_url)
+    return Workspace(root, programme, store, opened)
 
 
 def digest(content: Any) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from baserate.records.bench import RelationalEngine, Workbench
+from baserate.engines.base import Engine
+from baserate.records.bench import Workbench
 from baserate.records.files import log_files
 from baserate.records.repair import repaired_copies
 from baserate.records.sources import Sources
@@ -40,9 +41,7 @@ class BuiltRecords:
     audit: pa.Table
 
 
-def build_records(
-    engine: RelationalEngine, programme: Programme, base: Path, ds: date
-) -> BuiltRecords:
+def build_records(engine: Engine, programme: Programme, base: Path, ds: date) -> BuiltRecords:
     """Build the unified records of a day from the logging tables.
 
     Args:
@@ -64,13 +63,13 @@ def build_records(
     with tempfile.TemporaryDirectory(prefix="baserate-records-") as folder:
         files = [f for found in log_files(programme, base, ds).values() for f in found]
         copies = repaired_copies(files, Path(folder))
-        if copies:
+        if copies and not engine.capabilities.any_bytes:
             return _build(engine, programme, base, ds, copies)
     raise failure
 
 
 def _build(
-    engine: RelationalEngine,
+    engine: Engine,
     programme: Programme,
     base: Path,
     ds: date,

@@ -25,7 +25,7 @@ from baserate.records.reasons import (
     text_rule,
     time_rule,
 )
-from baserate.records.relational import attach, holds
+from baserate.records.relational import among, attach, holds, without
 from baserate.records.requests import TURN_KEY
 from baserate.records.sources import LOG_DAY, LogTable
 from baserate.terms.words import MAX_IMPRESSIONS, QuarantineReason
@@ -69,9 +69,9 @@ def day_children(table: LogTable, turns: Turns, bench: Workbench) -> Children:
     if repeated is None:
         sifted = _sifted(rows, turns)
     else:
-        again = _sifted(rows.semi_join(repeated, table.key), turns)
+        again = _sifted(among(rows, repeated, table.key), turns)
         again = set_duplicates_aside(again, table.key, table, ", ".join(table.key))
-        sifted = _sifted(rows.anti_join(repeated, table.key), turns).union(again)
+        sifted = _sifted(without(rows, repeated, table.key), turns).union(again)
     ours = bench.keep(raw_where_set_aside(sifted), table.name)
     fine = ours[REASON].isnull()
     return Children(

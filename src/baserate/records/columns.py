@@ -234,7 +234,8 @@ def _as_time(value: ir.Value) -> ir.Value | None:
 def common_types(schemas: Iterable[Mapping[str, dt.DataType]]) -> dict[str, dt.DataType]:
     """One type per column over several scans, to carry their raw values in one table.
 
-    Integers meet in int64, numbers in float64, everything else that differs meets in text.
+    Integers meet in int64, numbers in float64, times in microseconds of UTC; everything else
+    that differs meets in text.
     """
     seen: dict[str, set[dt.DataType]] = {}
     for schema in schemas:
@@ -252,4 +253,6 @@ def _meet(kinds: set[dt.DataType]) -> dt.DataType:
         return _meet(known)
     if all(k.is_integer() and k != dt.uint64 for k in known):
         return dt.int64
+    if all(k.is_timestamp() for k in known):
+        return dt.Timestamp(timezone="UTC", scale=6)
     return dt.float64 if all(k.is_integer() or k.is_floating() for k in known) else dt.string

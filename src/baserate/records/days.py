@@ -30,7 +30,7 @@ import ibis
 import ibis.expr.types as ir
 
 from baserate.records.bench import Workbench
-from baserate.records.relational import FALSE, attach, holds
+from baserate.records.relational import FALSE, among, attach, holds
 from baserate.records.sources import EVENT_DAY, LOG_DAY, LogTable
 from baserate.terms.words import QuarantineReason
 
@@ -103,7 +103,7 @@ def interaction_starts(keys: ir.Table, window: Window, bench: Workbench) -> ir.T
         first=timed.event_day.min(), last=timed.event_day.max()
     )
     several = spread.filter(spread["first"] < spread["last"])
-    days = timed.semi_join(several, "interaction_id").select("interaction_id", EVENT_DAY).distinct()
+    days = among(timed, several, ("interaction_id",)).select("interaction_id", EVENT_DAY).distinct()
     reach = ibis.range_window(
         preceding=window.late, following=0, group_by=days.interaction_id, order_by=days.event_day
     )

@@ -13,12 +13,14 @@ from baserate.records.content import component_text, digest_of, turn_text
 from baserate.records.relational import (
     FALSE,
     TRUE,
+    among,
     attach,
     each_text,
     holds,
     one_record,
     records_in_order,
     texts_in_order,
+    without,
 )
 from baserate.records.requests import TURN_KEY, Requests
 from baserate.records.sources import LOG_DAY
@@ -119,8 +121,8 @@ def nested(
     counted = facts.kept.group_by("interaction_id").agg(n_turns=facts.kept.count())
     several = counted.filter(counted.n_turns > 1)
     turns = bench.keep(turns, "turns")
-    single = _single(turns.anti_join(several, "interaction_id"), own)
-    grouped = _grouped(turns.semi_join(several, "interaction_id"), own)
+    single = _single(without(turns, several, ("interaction_id",)), own)
+    grouped = _grouped(among(turns, several, ("interaction_id",)), own)
     return single.union(grouped[list(single.columns)])
 
 

@@ -40,11 +40,17 @@ def set_aside(parts: Sequence[tuple[LogTable, ir.Table]], bench: Workbench) -> i
         row_json=json_object(rows.row),
         of_interaction=rows.of_interaction,
     )
-    copy = ibis.row_number().over(ibis.window(group_by=[keyed[c] for c in _IDENTITY])) + 1
+    copy = ibis.row_number().over(_copies(keyed)) + 1
     numbered = keyed.mutate(copy=copy)
     key = numbered.row_key
     marked = key.substr(0, key.length() - 1) + ',"copy":' + numbered["copy"].cast("string") + "}"
     return numbered.mutate(row_key=ibis.ifelse(numbered["copy"] > 1, marked, key)).drop("copy")
+
+
+def _copies(rows: ir.Table) -> ibis.expr.builders.WindowBuilder:
+    """The rows that are one row several times, in the order of their ``detail``."""
+    order = rows.detail.asc(nulls_first=True)
+    return ibis.window(group_by=[rows[c] for c in _IDENTITY], order_by=order)
 
 
 def _fields(table: LogTable, rows: ir.Table) -> ir.Table:

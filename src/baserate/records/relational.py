@@ -29,23 +29,40 @@ Latest = Sequence[ir.Value]
 TRUE, FALSE = ibis.literal(True), ibis.literal(False)
 _ISO_TIME = (
     r"^[1-9]\d{3}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):[0-5]\d(:([0-5]\d|60)(\.\d{1,9})?)?"
-    r"(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+    r"(Z|[+-](0\d|1[0-7])(:?[0-5]\d)?)?)?\z"
 )
 _LEAP_SECOND = r"^.{16}:60"
+_NO_SECONDS = r"^.{16}([Z+-]|\z)"
 _CONTROL = {chr(c): f"\\u{c:04x}" for c in range(0x20)} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _list_product(values: dt.Array(dt.float64)) -> float:  # type: ignore[empty-body,valid-type]
-    """Product in the list's order. Spark: ``aggregate(values, 1D, (a, b) -> a * b)``."""
+    """Product in the list's order."""
 
 
 def _to_base64(value: dt.binary) -> str:  # type: ignore[empty-body]
-    """Bytes as base64. Spark: ``base64``."""
+    """Bytes as base64, in one line."""
 
 
-#: Functions of the engine that Ibis has no word for.
+def _double_text(value: dt.float64) -> str:  # type: ignore[empty-body]
+    """The shortest text that gives the double again, as Python writes it."""
+
+
+def _float_text(value: dt.float32) -> str:  # type: ignore[empty-body]
+    """The same in single precision."""
+
+
+def _listed_text(value: dt.float64) -> str:  # type: ignore[empty-body]
+    """The same of a double in a list, where not every engine has every function."""
+
+
+#: Functions that every engine has under these names and Ibis has no word for.
 list_product = ibis.udf.scalar.builtin(_list_product, name="list_product")
 to_base64 = ibis.udf.scalar.builtin(_to_base64, name="to_base64")
+double_text = ibis.udf.scalar.builtin(_double_text, name="double_text")
+float_text = ibis.udf.scalar.builtin(_float_text, name="float_text")
+listed_text = ibis.udf.scalar.builtin(_listed_text, name="listed_text")
+_NANOSECONDS = 9
 
 
 def day_number(day: date) -> int:
@@ -64,7 +81,11 @@ def parse_time(text: ir.StringValue) -> ir.TimestampValue:
     A leap second (``23:59:60``) is the first second of the next minute.
     """
     leap = text.re_search(_LEAP_SECOND)
-    plain = ibis.ifelse(leap, text.substr(0, 17) + "59" + text.substr(19), text)
+    plain = ibis.cases(
+        (leap, text.substr(0, 17) + "59" + text.substr(19)),
+        (text.re_search(_NO_SECONDS), text.substr(0, 16) + ":00" + text.substr(16)),
+        else_=text,
+    )
     time = ibis.ifelse(text.re_search(_ISO_TIME), plain, ibis.null("string")).try_cast(
         "timestamp('UTC')"
     )
@@ -88,6 +109,21 @@ def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
     return joined.drop(*[f"_key_{k}" for k in on])
 
 
+def among(rows: ir.Table, keys: ir.Table, on: Sequence[str]) -> ir.Table:
+    """The rows whose key is among the keys."""
+    return _on_its_own(rows.semi_join(keys, list(on)))
+
+
+def without(rows: ir.Table, keys: ir.Table, on: Sequence[str]) -> ir.Table:
+    """The rows whose key is not among the keys."""
+    return _on_its_own(rows.anti_join(keys, list(on)))
+
+
+def _on_its_own(joined: ir.Table) -> ir.Table:
+    """A join as a subquery: Spark does not find the columns of a further join's left side."""
+    return joined.filter(TRUE)
+
+
 def is_finite(value: ir.Value) -> ir.BooleanValue:
     """Whether a double is a number: neither null nor NaN nor infinite.
 
@@ -109,9 +145,9 @@ def rank_latest(rows: ir.Table, group: Sequence[str], order: Latest) -> ir.Table
 def sort_key(column: ir.Value) -> ir.Value:
     """A column as something every engine can order by."""
     kind = column.type()
-    if kind.is_nested() or kind.is_json() or kind.is_unknown():
-        return column.cast("string")
-    return column
+    if kind.is_nested():
+        return _json_text(column)
+    return column.cast("string") if kind.is_json() or kind.is_unknown() else column
 
 
 def records_in_order(fields: Mapping[str, ir.Value]) -> ir.ArrayValue:
@@ -151,6 +187,11 @@ def sized(text: ir.StringValue) -> ir.StringValue:
     )
 
 
+def plain_text(value: ir.Value) -> ir.StringValue:
+    """A value of any type as text, as it stands in JSON but without quotes."""
+    return cast(ir.StringValue, _json_field("", value)["text"])
+
+
 def json_fields(fields: Mapping[str, ir.Value]) -> ir.ArrayValue:
     """The values as a list of named texts, for ``json_object``; one type for any columns."""
     return ibis.array([_json_field(name, value) for name, value in fields.items()])
@@ -170,16 +211,16 @@ def json_object(fields: ir.ArrayValue) -> ir.StringValue:
     return ibis.literal("{") + fields.map(written).join(",") + "}"
 
 
-def _json_field(name: str, value: ir.Value) -> ir.StructValue:
+def _json_field(name: str, value: ir.Value, *, listed: bool = False) -> ir.StructValue:
     kind = value.type()
     if kind.is_binary():
         return _field(f"{name}:base64", to_base64(value), quoted=TRUE)
     if kind.is_floating():
-        return _field(name, _float_text(value), quoted=~is_finite(value))
-    if kind.is_timestamp() and cast(dt.Timestamp, kind).scale in (None, 0, 3, 6):
+        return _field(name, _number_text(value, listed), quoted=~is_finite(value))
+    if kind.is_timestamp():
         return _field(name, iso_text(cast(ir.TimestampValue, value)), quoted=TRUE)
-    if kind.is_nested() or kind.is_json():
-        return _field(name, value.cast("json").cast("string"), quoted=FALSE)
+    if kind.is_nested():
+        return _field(name, _json_text(value, listed=listed), quoted=FALSE)
     bare = kind.is_numeric() or kind.is_boolean()
     return _field(name, value.cast("string"), quoted=FALSE if bare else TRUE)
 
@@ -189,16 +230,42 @@ def _field(name: str, text: ir.Value, quoted: ir.Value) -> ir.StructValue:
     return ibis.struct({"label": label, "text": text, "quoted": quoted})
 
 
+def _json_text(value: ir.Value, *, listed: bool = False) -> ir.StringValue:
+    """A value as JSON, records and lists part by part; null where it is null."""
+    kind = value.type()
+    if kind.is_struct():
+        record = cast(ir.StructValue, value)
+        fields = [_json_field(name, record[name], listed=listed) for name in record.names]
+        text = json_object(ibis.array(fields))
+    elif kind.is_array():
+        items = cast(ir.ArrayValue, value).map(_json_item)
+        text = "[" + items.join(",").fill_null("") + "]"
+    elif kind.is_nested():
+        text = value.cast("json").cast("string")
+    else:
+        field = _json_field("", value, listed=listed)
+        text = ibis.ifelse(field["quoted"], _quoted(field["text"]), field["text"])
+    return cast(ir.StringValue, ibis.ifelse(value.isnull(), ibis.null("string"), text))
+
+
+def _json_item(value: ir.Value) -> ir.StringValue:
+    return cast(ir.StringValue, _json_text(value, listed=True).fill_null("null"))
+
+
 def iso_text(time: ir.TimestampValue) -> ir.StringValue:
     """A time as ``2026-01-31T23:59:59.000000Z``; without the Z where it has no zone."""
-    zone = "Z" if cast(dt.Timestamp, time.type()).timezone else ""
+    kind = cast(dt.Timestamp, time.type())
+    if kind.scale == _NANOSECONDS:
+        time = cast(ir.TimestampValue, time.cast(kind.copy(scale=6)))
+    zone = "Z" if kind.timezone else ""
     return cast(
         ir.StringValue, time.strftime("%Y-%m-%d") + "T" + time.strftime("%H:%M:%S.%f") + zone
     )
 
 
-def _float_text(value: ir.Value) -> ir.Value:
-    text = value.cast("string")
+def _number_text(value: ir.Value, listed: bool) -> ir.Value:
+    whole = float_text if value.type().is_float32() else double_text
+    text = listed_text(value.cast("float64")) if listed else whole(value)
     name = ibis.cases(
         (value.isnull(), ibis.null("string")),
         (text.lower().contains("nan"), "NaN"),

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from baserate.engines.base import BAD_TEXT
 from baserate.terms.errors import TableError
 
-BAD_TEXT = "_baserate_not_utf8"
 _BATCH_ROWS = 65_536
 
 

@@ -29,7 +29,7 @@ from baserate.records.reasons import (
     text_rule,
     time_rule,
 )
-from baserate.records.relational import FALSE, attach, holds
+from baserate.records.relational import FALSE, among, attach, holds, without
 from baserate.records.sources import LOG_DAY, LogTable
 from baserate.records.users import People
 from baserate.terms.words import QuarantineReason
@@ -70,9 +70,9 @@ def day_requests(
     if repeated is None:
         sifted = _sifted(rows, starts, window)
     else:
-        again = _sifted(rows.semi_join(repeated, TURN_KEY), starts, window)
+        again = _sifted(among(rows, repeated, TURN_KEY), starts, window)
         again = set_duplicates_aside(again, TURN_KEY, table, "interaction and turn")
-        sifted = _sifted(rows.anti_join(repeated, TURN_KEY), starts, window).union(again)
+        sifted = _sifted(without(rows, repeated, TURN_KEY), starts, window).union(again)
     ours = bench.keep(sifted, "requests")
     began = ours.filter(ours[TIMING].isnull() & ours.event_day.notnull())
     started = began.group_by("interaction_id").agg(started_at=began.requested_at.min())
@@ -150,7 +150,7 @@ def without_answer(requests: Requests, unanswered: ir.Table) -> ir.Table:
         requests: The day's requests.
         unanswered: Their keys.
     """
-    turns = requests.turns().semi_join(unanswered, TURN_KEY)
+    turns = among(requests.turns(), unanswered, TURN_KEY)
     return turns.mutate(
         reason=ibis.literal(str(QuarantineReason.NO_RESPONSE)),
         detail=ibis.literal("no response and no component of this turn"),

@@ -37,7 +37,7 @@ from baserate.records.reasons import (
     text_rule,
     time_rule,
 )
-from baserate.records.relational import TRUE, attach, holds, is_finite
+from baserate.records.relational import TRUE, among, attach, holds, is_finite, without
 from baserate.records.sources import LOG_DAY, RAW, LogTable
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import QuarantineReason, SubjectKind
@@ -94,8 +94,8 @@ def day_scores(
     if repeated is None:
         sifted = _sifted(rows, subjects, turns.window, policies)
     else:
-        once = rows.anti_join(repeated, _DUPLICATE_KEY)
-        again = _sifted(rows.semi_join(repeated, _DUPLICATE_KEY), subjects, turns.window, policies)
+        once = without(rows, repeated, _DUPLICATE_KEY)
+        again = _sifted(among(rows, repeated, _DUPLICATE_KEY), subjects, turns.window, policies)
         again = set_duplicates_aside(again, _DUPLICATE_KEY, table, "subject and policy")
         sifted = _sifted(once, subjects, turns.window, policies).union(again)
     return _counted(table, bench.keep(_light(sifted), "scores"), turns.window, bench)

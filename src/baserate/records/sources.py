@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from baserate.engines.base import BAD_TEXT
 from baserate.records.bench import Workbench
 from baserate.records.columns import (
     IBIS_TYPES,
@@ -24,8 +25,7 @@ from baserate.records.columns import (
     unreadable_times,
 )
 from baserate.records.files import Footer, Partition, partitions, read_footers
-from baserate.records.relational import FALSE, day_number, utc_day
-from baserate.records.repair import BAD_TEXT
+from baserate.records.relational import FALSE, day_number, plain_text, utc_day
 from baserate.terms.errors import TableError
 from baserate.terms.programme import LoggingTable, Programme
 from baserate.terms.schemas import LOGGING_TABLES
@@ -233,4 +233,6 @@ def _carried(scan: ir.Table, column: str, kind: dt.DataType) -> ir.Value:
     if column not in scan.columns or scan[column].type().is_unknown():
         return ibis.null(kind)
     value = scan[column]
-    return value if value.type() == kind else value.cast(kind)
+    if value.type() == kind:
+        return value
+    return plain_text(value) if kind.is_string() else value.cast(kind)

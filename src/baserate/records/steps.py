@@ -34,7 +34,7 @@ from baserate.records.interactions import interactions
 from baserate.records.nesting import TurnFacts, nested, turn_facts
 from baserate.records.quarantine import per_interaction, set_aside
 from baserate.records.reasons import REASON
-from baserate.records.relational import attach, holds
+from baserate.records.relational import among, attach, holds
 from baserate.records.requests import (
     TURN_KEY,
     Requests,
@@ -139,7 +139,7 @@ class Steps:
         if "users" not in self.tables:
             return None
         people = day_users(self.tables["users"], window, self.bench)
-        asked = people.known.semi_join(requests.turns(), "user_id")
+        asked = among(people.known, requests.turns(), ("user_id",))
         return People(people.ours, self.bench.keep(asked, "people"))
 
     def _turns(self, keys: ir.Table, requests: Requests, window: Window) -> Turns:

@@ -26,6 +26,7 @@ from baserate.records.reasons import (
     text_rule,
     time_rule,
 )
+from baserate.records.relational import among, without
 from baserate.records.sources import LOG_DAY, LogTable
 from baserate.terms.words import QuarantineReason
 
@@ -58,6 +59,6 @@ def day_users(table: LogTable, window: Window, bench: Workbench) -> People:
     rows = rows.mutate(**reason_columns(rules))
     repeated = repeated_keys(rows.filter(rows[REASON].isnull()), _KEY, bench)
     if repeated is not None:
-        again = set_duplicates_aside(rows.semi_join(repeated, _KEY), _KEY, table, "user_id")
-        rows = rows.anti_join(repeated, _KEY).union(again)
+        again = set_duplicates_aside(among(rows, repeated, _KEY), _KEY, table, "user_id")
+        rows = without(rows, repeated, _KEY).union(again)
     return People(rows, rows.filter(rows[REASON].isnull()))

@@ -1,0 +1,153 @@
+"""Opening Spark: a session on this machine, one on a server, or one that is there already."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baserate.terms.errors import EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_INSTALL = "pip install 'baserate[spark]'"
+#: What makes results those of any other engine, whatever the site has set.
+_MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+}
+#: Of a session of our own on this machine.
+_LOCAL = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+_JAVA_OPTIONS = "-Duser.timezone=UTC -Dlog4j2.level=ERROR"
+
+
+def java_fault() -> str | None:
+    """Why a session cannot run on this machine; None if it can."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).is_file():
+        return "no Java: JAVA_HOME is not set and java is not on the PATH"
+    try:
+        subprocess.run([java, "-version"], capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{java} does not run ({type(error).__name__})"
+    return None
+
+
+def spark_fault() -> str | None:
+    """Why pyspark cannot be used; None if it can."""
+    try:
+        import pyspark
+    except ImportError:
+        return "pyspark is not installed"
+    known = tuple(int(part) for part in pyspark.__version__.split(".")[:1])
+    return None if known >= (4,) else f"pyspark {pyspark.__version__}, older than 4.0"
+
+
+def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]) -> SparkSession:
+    """A session on this machine (``local[2]``) or of a cluster's master.
+
+    Raises: EngineError if pyspark or Java is missing, or Spark does not start.
+    """
+    _check_pyspark()
+    if (fault := java_fault()) is not None:
+        raise EngineError(
+            "Spark needs Java on this machine",
+            code="java_missing",
+            expected="Java 17 or 21",
+            got=fault,
+            hint="install it (Debian: apt-get install openjdk-17-jre-headless), or name a Spark "
+            "Connect server with BASERATE_SPARK_REMOTE=sc://host:15002",
+        )
+    if master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    settings = {
+        **(_LOCAL if master.startswith("local") else {}),
+        "spark.driver.memory": memory,
+        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+        **_MEANING,
+        **options,
+    }
+    from pyspark.sql import SparkSession
+
+    builder: Any = SparkSession.builder
+    return _started(builder.appName("baserate").master(master), settings, master)
+
+
+def remote_session(remote: str, options: dict[str, str]) -> SparkSession:
+    """A session of a Spark Connect server (``sc://host:15002``). Raises: EngineError."""
+    _check_pyspark()
+    from pyspark.sql import SparkSession
+
+    builder: Any = SparkSession.builder
+    session = _started(builder.remote(remote), options, remote)
+    set_meaning(session)
+    return session
+
+
+def set_meaning(session: SparkSession) -> None:
+    """Set what makes results the same as on any other engine. Raises: EngineError."""
+    for name, value in _MEANING.items():
+        try:
+            session.conf.set(name, value)
+        except Exception as error:
+            raise EngineError(
+                "the Spark session does not accept a setting that the figures depend on",
+                code="engine_settings",
+                where=name,
+                expected=value,
+                got=type(error).__name__,
+                hint="allow the setting for this session, or set it so for the whole server",
+            ) from error
+
+
+def _check_pyspark() -> None:
+    if (fault := spark_fault()) is not None:
+        raise EngineError(
+            "the Spark engine needs pyspark",
+            code="spark_missing",
+            expected="pyspark 4.0 or later",
+            got=fault,
+            hint=_INSTALL,
+        )
+
+
+def _started(builder: Any, settings: dict[str, str], where: str) -> SparkSession:
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            session: SparkSession = builder.getOrCreate()
+    except Exception as error:
+        raise EngineError(
+            "Spark does not start",
+            code="engine_settings",
+            where=where,
+            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
+            hint="check BASERATE_SPARK_MASTER or BASERATE_SPARK_REMOTE and BASERATE_MEMORY_LIMIT; "
+            f"for Spark Connect: pip install 'pyspark[connect]' beside {_INSTALL}",
+        ) from error
+    return session

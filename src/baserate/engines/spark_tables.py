@@ -1,0 +1,91 @@
+"""Tables and views that Spark keeps for a while."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from baserate.engines.spark_engine import SparkEngine
+
+_TRANSLATED_AT_MOST = 1_000
+
+
+class SparkTables:
+    """``KeptTables`` as temporary views; what is kept is a checkpoint on the executors.
+
+    A checkpoint ends the plan: without one every later query would hold the whole way to the
+    logs, many times over. It spills to the executors' disks. Views are kept as text, so that
+    each use has columns of its own.
+
+    Args:
+        engine: Whose session it is.
+    """
+
+    def __init__(self, engine: SparkEngine) -> None:
+        self._engine = engine
+        self._schemas: dict[str, ibis.Schema] = {}
+        self._queries: dict[ops.Node, str] = {}
+
+    def keep(self, name: str, expr: ir.Table) -> ir.Table:
+        """See ``KeptTables.keep``."""
+        with self._engine.explained():
+            frame = self._engine.session.sql(self.sql(expr)).localCheckpoint(eager=True)
+            return self.add(name, _anew(frame), expr.schema())
+
+    def empty(self, name: str, schema: ibis.Schema) -> ir.Table:
+        """See ``KeptTables.empty``."""
+        nulls = {c: ibis.null(kind) for c, kind in schema.items()}
+        one = ibis.range(0, 1).unnest().name("one").as_table()
+        return self.view(name, one.select(**nulls).limit(0))
+
+    def view(self, name: str, expr: ir.Table) -> ir.Table:
+        """See ``KeptTables.view``."""
+        with self._engine.explained():
+            statement = f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {self.sql(expr)}"
+            self._engine.session.sql(statement)
+        self._schemas[name] = expr.schema()
+        return self._table(name)
+
+    def rename(self, name: str, new: str) -> ir.Table:
+        """See ``KeptTables.rename``."""
+        with self._engine.explained():
+            table = self.add(new, self._engine.session.table(name), self._schemas[name])
+        self.drop(name)
+        return table
+
+    def drop(self, name: str) -> None:
+        """See ``KeptTables.drop``."""
+        if self._schemas.pop(name, None) is not None:
+            self._engine.session.catalog.dropTempView(name)
+
+    def add(self, name: str, frame: DataFrame, schema: ibis.Schema) -> ir.Table:
+        """A data frame under a name."""
+        frame.createOrReplaceTempView(name)
+        self._schemas[name] = schema
+        return self._table(name)
+
+    def sql(self, expr: ir.Table) -> str:
+        """The expression in Spark's SQL, translated once: see ``DuckDBTables``."""
+        node = expr.op()
+        if node not in self._queries:
+            if len(self._queries) >= _TRANSLATED_AT_MOST:
+                self._queries.clear()
+            self._queries[node] = self._engine.backend.sql_of(expr)
+        return self._queries[node]
+
+    def _table(self, name: str) -> ir.Table:
+        source = self._engine.backend
+        return ops.DatabaseTable(name, self._schemas[name], source, ops.Namespace()).to_expr()
+
+
+def _anew(frame: DataFrame) -> DataFrame:
+    """The same columns as new ones: Spark confuses a checkpoint's with those it was made from."""
+    from pyspark.sql import functions as sf
+
+    return frame.select(*(sf.col(f"`{c}`").alias(c) for c in frame.columns))
