@@ -11,7 +11,13 @@ from baserate.sampling.at_scale.cells import (
     draw_with_replacement,
 )
 from baserate.sampling.at_scale.clusters import DrawnClusters, cluster_frame, draw_clusters
-from baserate.sampling.at_scale.draws import Drawn, designs_in_engine, draw
+from baserate.sampling.at_scale.draws import (
+    Drawn,
+    designs_in_engine,
+    draw,
+    rotated_expr,
+    together,
+)
 from baserate.sampling.at_scale.scales import Scale, StratumTotals, scales, stratum_totals
 
 __all__ = [
@@ -28,6 +34,8 @@ __all__ = [
     "draw_systematic",
     "draw_with_replacement",
     "merged",
+    "rotated_expr",
     "scales",
     "stratum_totals",
+    "together",
 ]

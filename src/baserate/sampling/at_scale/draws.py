@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.engines.base import Engine
+from baserate.sampling.at_scale.exact import exact_number
 from baserate.sampling.at_scale.frame import (
     ONE,
     PRN,
@@ -34,6 +35,7 @@ from baserate.sampling.at_scale.scales import Scale, StratumTotals, scales
 from baserate.sampling.phase1 import SIZE_STEP
 from baserate.stats.arrays import Array, BoolArray, IntArray
 from baserate.stats.designs.candidates import order_design_names, select_candidates
+from baserate.stats.designs.coordination import whole_rotation
 from baserate.terms.errors import DesignError
 from baserate.terms.words import ALL
 
@@ -273,3 +275,30 @@ class _Candidates:
         """The selected ones."""
         units = self.table.append_column("inclusion_prob", pa.array(self.prob))
         return Drawn(units.filter(pa.array(selected)), self._found, n_candidates)
+
+
+def rotated_expr(prn: ir.Value, rotation: float) -> ir.Value:
+    """``stats.designs.coordination.rotated`` in the engine: the same doubles."""
+    delta = whole_rotation(rotation)
+    rest = exact_number(1.0 - delta)
+    return ibis.ifelse(prn >= rest, prn - rest, prn + exact_number(delta))
+
+
+def together(drawn: Mapping[str, Drawn]) -> pa.Table:
+    """Several draws (of policies, of arms) as one queue in which no unit stands twice.
+
+    Args:
+        drawn: Name of the draw -> what it drew; draws of one population.
+    Returns: ``unit_id`` in order and ``draws``, the sorted names of the draws that want the unit.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name in sorted(drawn):
+        for unit in drawn[name].unit_ids:
+            wanted.setdefault(unit, []).append(name)
+    ids = sorted(wanted, key=str.encode)
+    return pa.table(
+        {
+            UNIT_ID: pa.array(ids, pa.string()),
+            "draws": pa.array([wanted[i] for i in ids], pa.list_(pa.string())),
+        }
+    )

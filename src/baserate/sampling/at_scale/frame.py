@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from baserate.engines.base import Engine
+from baserate.sampling.at_scale.exact import exact_number
 from baserate.sampling.phase1 import SIZE_STEP
 from baserate.stats.arrays import Array, IntArray
 from baserate.terms.errors import DesignError
@@ -86,9 +87,7 @@ def with_parameters(
 
 
 def _constant(value: int | float) -> ir.Value:
-    if isinstance(value, int):
-        return ibis.literal(value, "int64")
-    return ibis.literal(repr(float(value))).cast("float64")
+    return ibis.literal(value, "int64") if isinstance(value, int) else exact_number(value)
 
 
 def rows_of(engine: Engine, expr: ir.Table) -> list[dict[str, object]]:
