@@ -70,10 +70,8 @@ def expected_overlap(
     if a.shape != b.shape:
         raise DesignError("the two draws are from one population", got=f"{a.shape}, {b.shape}")
     _check_word(coordination, rotation)
-    if coordination == "same":
-        both = coordinated_joint_prob(a, b, rotation=rotation)
-    else:
-        both = a * b
+    same = coordination == "same"
+    both = coordinated_joint_prob(a, b, rotation=rotation) if same else a * b
     expected = float(both.sum())
     spread = float(np.sqrt((both * (1.0 - both)).sum()))
     return Overlap(expected, spread, expected / float(b.sum()) if b.size else 0.0)
