@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from baserate.stats.designs import design_names
 from tests.docs.pages import DOCS, script
 
 runnable = script("runnable")
@@ -69,3 +70,19 @@ after"""
 def test_an_example_that_fails_stops_the_build() -> None:
     with pytest.raises(ZeroDivisionError):
         runnable.show("```python {.run}\n1 / 0\n```")
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda p: p.stem)
+def test_every_name_in_a_chapter_is_one_of_the_codes(page: Path) -> None:
+    rooms = (DOCS.parent / "src" / "baserate" / room for room in ("stats", "worlds", "terms"))
+    code = "\n".join(f.read_text(encoding="utf-8") for room in rooms for f in room.rglob("*.py"))
+    known = set(re.findall(r"\w+", code))
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    named = re.findall(r"`([A-Za-z]\w+)`", prose)
+    assert len(named) > 3
+    assert set(named) <= known
+
+
+def test_the_chapter_on_drawing_knows_every_design() -> None:
+    told = (DOCS / "explanation" / "drawing.md").read_text(encoding="utf-8")
+    assert not [word for word in design_names() if f"`{word}`" not in told]
