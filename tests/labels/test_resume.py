@@ -10,10 +10,13 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from baserate.labels.judges.base import judge_units
+from baserate.labels.judges.cache import AnswerCache
 from baserate.labels.judges.openai import ChatJudge
 from baserate.labels.render import render_unit
 from baserate.terms.programme import OpenAIJudge, Policy
@@ -143,3 +146,16 @@ def test_two_runs_at_once_share_one_cache(chat_server, make_judge, make_unit, po
         thread.join()
     assert tables[0].equals(tables[1])
     assert set(tables[0]["verdict"].to_pylist()) == {"not_violating"}
+
+
+def test_a_cache_that_several_open_for_the_first_time_at_once_opens_for_all(tmp_path):
+    def opened(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        AnswerCache(path).close()
+
+    for number in range(30):
+        together = threading.Barrier(4)
+        with ThreadPoolExecutor(4) as pool:
+            path = tmp_path / str(number) / "answers.db"
+            for done in [pool.submit(opened, path, together) for _ in range(4)]:
+                done.result()
