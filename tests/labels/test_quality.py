@@ -251,6 +251,16 @@ def test_judges_that_never_differ_may_still_differ_unseen():
     assert found.specificity.high < found.sensitivity.high  # more of them
 
 
+def test_a_judge_that_finds_all_where_the_other_found_none_is_not_known_to_find_every_one():
+    old = drawn(np.random.default_rng(1), 200)
+    nothing, all_ = (replace(old, said=np.full(200, v)) for v in (0.0, 1.0))
+    (found,) = compare_judges(nothing, all_)
+    assert (found.sensitivity.value, found.specificity.value) == (1.0, -1.0)
+    assert 0.5 < found.sensitivity.low < 0.95
+    assert found.sensitivity.high == 1.0
+    assert found.informedness.low < 0.0 < found.informedness.high
+
+
 def test_informedness_moves_by_the_sum_of_both():
     rng = np.random.default_rng(2)
     old, new = drawn(rng, 800), drawn(rng, 800)

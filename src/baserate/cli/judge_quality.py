@@ -60,6 +60,7 @@ def evaluate(
         str | None,
         typer.Option("--by", help="Cut by `subject_kind`, `components` or a pivot."),
     ] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Show its calibration curve too.")] = False,
     min_n: MinOption = MIN_N,
     json: JsonOption = False,
 ) -> None:
@@ -72,7 +73,7 @@ def evaluate(
         if json:
             screen.show_json(found.as_dict())
         else:
-            show_evaluation(found)
+            show_evaluation(found, curve=curve)
 
 
 @judge_app.command("run")

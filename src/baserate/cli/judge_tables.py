@@ -98,8 +98,8 @@ def _no_label_of(pairs: Any) -> dict[str, dict[str, float]]:
     return told
 
 
-def show_evaluation(found: Evaluation) -> None:
-    """The tables of one judge."""
+def show_evaluation(found: Evaluation, *, curve: bool) -> None:
+    """The tables of one judge; ``curve``: its calibration curve too."""
     out = screen.result()
     by = next((r.slice.by for r in found.rows), "all")
     kinds = len({r.slice.kind for r in found.rows}) > 1
@@ -121,7 +121,8 @@ def show_evaluation(found: Evaluation) -> None:
     out.print()
     if found.clauses:
         _show_clauses(found.clauses)
-    _show_curve(found.curve)
+    if curve:
+        _show_curve(found.curve)
     _show_gain(found.gain)
     out.print(
         f"{found.judge} against people's majority, {found.days[0]} to {found.days[-1]}; weighted "
@@ -246,17 +247,20 @@ def show_comparison(name: str, rows: Sequence[Comparison], bridged: Sequence[Bri
             r.slice.policy,
             f"{r.n_subjects:,}",
             f"{r.informedness.only_new} / {r.informedness.only_old}",
-            *(_difference(d) for d in (r.sensitivity, r.specificity, r.informedness)),
+            _difference(r.sensitivity),
+            _difference(r.specificity, 3),
+            _difference(r.informedness),
         )
         for r in rows
     ]
     columns = (
-        "policy", "interactions", "only it right / only the judge", "sensitivity", "specificity",
+        "policy", "n", "right: it / judge", "sensitivity", "specificity",
         "informedness",
     )  # fmt: skip
     screen.table(columns, drawn, right=(1, 2))
     out.print(
-        f"\n{name} minus the programme's judge, in points of 0 to 1, on the same interactions.\n"
+        f"\n{name} minus the programme's judge, on the same n interactions; right: those that\n"
+        "only one of them had right.\n"
     )
     told = [
         (
@@ -281,10 +285,10 @@ def show_comparison(name: str, rows: Sequence[Comparison], bridged: Sequence[Bri
     )
 
 
-def _difference(told: Difference) -> str:
+def _difference(told: Difference, digits: int = 2) -> str:
     if told.value is None or told.low is None or told.high is None:
         return f"too few ({told.n})"
-    value, low, high = (_plain(v, sign="+") for v in (told.value, told.low, told.high))
+    value, low, high = (_plain(v, digits, "+") for v in (told.value, told.low, told.high))
     return f"{value} ({low} to {high})"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from baserate.stats.arrays import Array, BoolArray
 from baserate.stats.change import change_between
 from baserate.stats.intervals import mean_interval
 from baserate.stats.labelers import weighted_proportion
-from baserate.stats.totals import Linearized, hajek_mean, ratio_estimate
+from baserate.stats.totals import Linearized, hajek_mean
 from baserate.stats.variance import ultimate_cluster_variance
 from baserate.terms.errors import DesignError
 from baserate.terms.words import SubjectKind
@@ -104,63 +105,50 @@ def _comparison(
 ) -> Comparison:
     truth = old.truth == 1.0
     gain = (new.said == new.truth).astype(np.float64) - (old.said == old.truth)
-    parts = {
-        "sensitivity": _part(gain, truth, old),
-        "specificity": _part(gain, ~truth, old),
-    }
-    told = {
-        name: _difference(name, part, gain, mask, old, level, min_n)
-        for (name, part), mask in zip(parts.items(), (truth, ~truth), strict=True)
-    }
-    se, sp = parts["sensitivity"], parts["specificity"]
-    both = (
-        None
-        if se is None or sp is None
-        else Linearized(se.value + sp.value, se.residual + sp.residual)
-    )
-    fewest = truth if truth.sum() < (~truth).sum() else ~truth
-    informed = _difference("informedness", both, gain, fewest, old, level, min_n)
-    informed = replace(informed, only_new=int((gain > 0).sum()), only_old=int((gain < 0).sum()))
-    return Comparison(of, len(old), level, told["sensitivity"], told["specificity"], informed)
-
-
-def _part(gain: Array, over: BoolArray, pairs: LabelPairs) -> Linearized | None:
-    if not over.any():
-        return None
-    return ratio_estimate(gain * over, over.astype(np.float64), 1.0 / pairs.weight)
+    se = _difference("sensitivity", gain, truth, old, level, min_n)
+    sp = _difference("specificity", gain, ~truth, old, level, min_n)
+    return Comparison(of, len(old), level, se, sp, _sum(se, sp))
 
 
 def _difference(
-    name: str,
-    part: Linearized | None,
-    gain: Array,
-    over: BoolArray,
-    pairs: LabelPairs,
-    level: float,
-    min_n: int,
+    name: str, gain: Array, over: BoolArray, pairs: LabelPairs, level: float, min_n: int
 ) -> Difference:
     n, needed = int(np.unique(pairs.interaction[over]).size), max(2, min_n)
     only_new, only_old = int((gain[over] > 0).sum()), int((gain[over] < 0).sum())
-    if part is None or n < needed:
+    if n < needed:
         because = f"too few: {n}, {needed} needed"
         return Difference(name, n, only_new, only_old, None, None, None, because)
-    low, high = _ends(part, gain, over, pairs, level)
-    return Difference(name, n, only_new, only_old, part.value, low, high)
+    here, prob = pairs.where(over), 1.0 / pairs.weight[over]
+    mean = hajek_mean(gain[over], prob)
+    low, high = _ends(mean, gain[over], here, level)
+    return Difference(name, n, only_new, only_old, mean.value, low, high)
 
 
-def _ends(
-    part: Linearized, gain: Array, over: BoolArray, pairs: LabelPairs, level: float
-) -> tuple[float, float]:
-    """A t interval; where the judges never differ, what may differ unseen (Clopper-Pearson)."""
-    if not gain[over].any():
-        unseen = weighted_proportion(
-            gain[over] != 0.0, pairs.weight[over], pairs.interaction[over], level
-        ).high
-        return -unseen, unseen
-    variance = ultimate_cluster_variance(part.residual, pairs.weight, pairs.interaction)
+def _ends(mean: Linearized, gain: Array, pairs: LabelPairs, level: float) -> tuple[float, float]:
+    """A t interval; where every subject tells the same, what may differ unseen (exact)."""
+    if gain.min() == gain.max():
+        other = np.zeros(gain.size, dtype=np.bool_)
+        unseen = weighted_proportion(other, pairs.weight, pairs.interaction, level).high
+        value = float(gain[0])
+        return value - unseen * (1.0 + value), value + unseen * (1.0 - value)
+    variance = ultimate_cluster_variance(mean.residual, pairs.weight, pairs.interaction)
     df = float(np.unique(pairs.interaction).size - 1)
-    ends = mean_interval(part.value, float(np.sqrt(variance)), df=df, level=level)
-    return max(-2.0, ends.lower), min(2.0, ends.upper)
+    ends = mean_interval(mean.value, float(np.sqrt(variance)), df=df, level=level)
+    return max(-1.0, ends.lower), min(1.0, ends.upper)
+
+
+def _sum(se: Difference, sp: Difference) -> Difference:
+    """Informedness: the limits of both recover its variance (MOVER), as for one judge."""
+    n, name = min(se.n, sp.n), "informedness"
+    counts = se.only_new + sp.only_new, se.only_old + sp.only_old
+    parts = [(d.value, d.low, d.high) for d in (se, sp)]
+    known = [(v, a, b) for v, a, b in parts if v is not None and a is not None and b is not None]
+    if len(known) < 2:
+        return Difference(name, n, *counts, None, None, None, se.because or sp.because)
+    value = known[0][0] + known[1][0]
+    low = value - math.hypot(*(v - a for v, a, _ in known))
+    high = value + math.hypot(*(b - v for v, _, b in known))
+    return Difference(name, n, *counts, value, low, high)
 
 
 Joining = Literal["as_it_is", "by_the_factor", "not"]

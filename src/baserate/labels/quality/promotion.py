@@ -102,7 +102,7 @@ def _enough_gold(policy: str, pairs: LabelPairs, min_n: int) -> Check:
         "there_is_enough_gold",
         policy,
         min(yes, no) >= min_n,
-        f"{yes} violating and {no} safe interactions by people, {min_n} of each needed",
+        f"people: {yes:,} violating, {no:,} safe; {min_n} of each needed",
         f"run it on more days, or accept it without evidence: --without-evidence {policy}",
     )
 
@@ -114,7 +114,7 @@ def _answers(row: JudgeQuality, least: float) -> Check:
         "it_answers",
         row.slice.policy,
         share >= least,
-        f"a verdict on {share:.1%} of the traffic, {least:.1%} needed",
+        f"a verdict on {share:.1%} of the traffic; {least:.1%} needed",
         "look at its reasons for no label: refusals, answers cut off, answers in another form",
     )
 
