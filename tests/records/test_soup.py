@@ -111,15 +111,20 @@ def case(request, tmp_path, engine):
 def test_every_row_has_the_fate_that_the_rules_give(case):
     logs, expected, built = case
     for d, records in built.items():
-        for table in LOGGED:
-            aside = {
-                json.loads(r["row_json"])["tag"]: r["reason"]
-                for r in records.quarantine
-                if r["source_table"] == table
-            }
-            assert aside == expected.aside(d, table), (d, table)
-        _same_interactions(d, records, expected)
+        same_day(d, records, expected)
     _each_row_counted_once(logs, expected, built)
+
+
+def same_day(d: int, records: Built, expected: Expected) -> None:
+    """A day's records are those expected, every row of them."""
+    for table in LOGGED:
+        aside = {
+            json.loads(r["row_json"])["tag"]: r["reason"]
+            for r in records.quarantine
+            if r["source_table"] == table
+        }
+        assert aside == expected.aside(d, table), (d, table)
+    _same_interactions(d, records, expected)
 
 
 def _same_interactions(d: int, records: Built, expected: Expected) -> None:

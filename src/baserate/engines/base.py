@@ -91,12 +91,23 @@ class Engine(Protocol):
         """
         ...
 
-    def scan_table(self, name: str) -> ir.Table:
+    def scan_catalog(self, address: str) -> ir.Table:
         """Rows of a table of the engine's catalog, as ``scan_log`` gives those of files.
+
+        Args:
+            address: See ``engines.catalog``; only the partition that it names is read.
 
         Raises: TableError where there is no such table, EngineError where the engine has no
             catalog.
         """
+        ...
+
+    def catalog_version(self, address: str) -> str:
+        """A word that changes when the rows at the address do. Raises: as ``scan_catalog``."""
+        ...
+
+    def catalog_values(self, table: str, column: str) -> list[str]:
+        """The values of a partition column, sorted. Raises: as ``scan_catalog``."""
         ...
 
     def rows_of(self, expr: ir.Table) -> list[dict[str, Any]]:

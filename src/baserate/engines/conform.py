@@ -40,6 +40,8 @@ _AS_DESCRIBED = {
     "TEXT": "VARCHAR",
     "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
     "NULL": '"NULL"',
+    "INT": "INTEGER",
+    "REAL": "FLOAT",
 }
 _INTEGERS = (
     "TINYINT",

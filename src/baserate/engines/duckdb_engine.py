@@ -120,14 +120,17 @@ class DuckDBEngine:
         """The same as ``scan_parquet``: DuckDB refuses files with text that is not UTF-8."""
         return self.scan_parquet(paths)
 
-    def scan_table(self, name: str) -> ir.Table:
+    def scan_catalog(self, address: str) -> ir.Table:
         """DuckDB reads files here and knows no catalog. Raises: EngineError."""
-        raise EngineError(
-            "DuckDB has no catalog to look a table up in",
-            code="no_catalog",
-            where=name,
-            hint="run with --engine spark, or give the table's files with path:",
-        )
+        raise _no_catalog(address)
+
+    def catalog_version(self, address: str) -> str:
+        """See ``scan_catalog``."""
+        raise _no_catalog(address)
+
+    def catalog_values(self, table: str, column: str) -> list[str]:
+        """See ``scan_catalog``."""
+        raise _no_catalog(table)
 
     def rows_of(self, expr: ir.Table) -> list[dict[str, Any]]:
         """The expression's rows; for few, of plain values. Raises: EngineError, TableError."""
@@ -241,6 +244,15 @@ class DuckDBEngine:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _no_catalog(where: str) -> EngineError:
+    return EngineError(
+        "DuckDB has no catalog to look a table up in",
+        code="no_catalog",
+        where=where,
+        hint="run with --engine spark, or give the table's files as the path",
+    )
 
 
 def _quoted(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from ibis.common.exceptions import IbisError
 
 from baserate.engines.base import BAD_TEXT, Capabilities
+from baserate.engines.catalog import SCHEME, catalog_address
 from baserate.engines.conform import check_columns, ibis_types
 from baserate.engines.parquet_files import REMOTE, broken_file, expand_paths
 from baserate.engines.spark_session import own_session, remote_session, set_meaning
@@ -62,6 +64,7 @@ class SparkEngine:
     ) -> None:
         self._own_temp = temp_directory is None
         self.temp_directory = Path(temp_directory or tempfile.mkdtemp(prefix="baserate-spark-"))
+        self.temp_directory.mkdir(parents=True, exist_ok=True)
         self._own_session = session is None
         self._scanned: dict[str, None] = {}
         try:
@@ -96,14 +99,50 @@ class SparkEngine:
         """Rows of Parquet files with text that is not UTF-8 told apart. See ``Engine.scan_log``."""
         return self._named(_told_apart(self._read(paths, False)))
 
-    def scan_table(self, name: str) -> ir.Table:
-        """Rows of a table of the catalog, e.g. ``warehouse.logs.requests``."""
-        from pyspark.errors import AnalysisException
+    def scan_catalog(self, address: str) -> ir.Table:
+        """Rows of a table of the catalog. See ``Engine.scan_catalog``."""
+        return self._named(_told_apart(self._partition(address)))
+
+    def catalog_version(self, address: str) -> str:
+        """Digest of the partition's files and rows. See ``Engine.catalog_version``."""
+        frame = self._partition(address)
+        with self.explained(address):
+            told = "\n".join([str(frame.count()), *sorted(frame.inputFiles())])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def catalog_values(self, table: str, column: str) -> list[str]:
+        """The values of a partition column, sorted. See ``Engine.catalog_values``."""
+        frame = self._table(table)
+        with self.explained(table):
+            rows = frame.select(frame[f"`{column}`"].cast("string")).distinct().collect()
+        return sorted(row[0] for row in rows if row[0] is not None)
+
+    def _partition(self, address: str) -> DataFrame:
+        """The rows at an address, without the columns that it names."""
+        table, where = catalog_address(address)
+        frame = self._table(table)
+        missing = [column for column in where if column not in frame.columns]
+        if missing:
+            raise TableError(
+                f"the table has no column {missing[0]!r}",
+                code="missing_column",
+                where=table,
+                got=f"columns {', '.join(frame.columns)}",
+                hint=f"write the column that holds the day: {SCHEME}{table}/<column>={{ds}}",
+            )
+        for column, value in where.items():
+            kind = frame.schema[column].dataType
+            frame = frame.filter(frame[f"`{column}`"] == _literal(value, kind))
+        return frame.drop(*where)
+
+    def _table(self, name: str) -> DataFrame:
+        from pyspark.errors import PySparkException
 
         try:
             frame = self.session.table(name)
-            return self._named(_told_apart(frame))
-        except AnalysisException as error:
+            frame.schema  # noqa: B018 - a remote session looks the table up here
+            return frame
+        except PySparkException as error:
             raise TableError(
                 "the catalog has no such table, or it cannot be read",
                 code="no_table",
@@ -236,6 +275,12 @@ def spark_size(memory: str) -> str:
         got=memory,
         hint="set BASERATE_MEMORY_LIMIT",
     )
+
+
+def _literal(value: str, kind: Any) -> Column:
+    from pyspark.sql import functions as sf
+
+    return sf.lit(value).cast(kind)
 
 
 def _folder(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -37,7 +38,17 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
-_JAVA_OPTIONS = "-Duser.timezone=UTC -Dlog4j2.level=ERROR"
+_JAVA_OPTIONS = "-Duser.timezone=UTC"
+#: Spark's own story is not the reader's; errors reach them as exceptions.
+_LOGGING = """rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n
+"""
+_PYTHON_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
 def java_fault() -> str | None:
@@ -80,15 +91,19 @@ def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]
         )
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    logging_file = scratch / "log4j2.properties"
+    logging_file.write_text(_LOGGING)
+    own_options = options.get("spark.driver.extraJavaOptions", "")
+    java = f"{_JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging_file} {own_options}"
     settings = {
         **(_LOCAL if master.startswith("local") else {}),
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
         **_MEANING,
         **options,
+        "spark.driver.extraJavaOptions": java.strip(),
     }
     from pyspark.sql import SparkSession
 
@@ -135,6 +150,8 @@ def _check_pyspark() -> None:
 
 
 def _started(builder: Any, settings: dict[str, str], where: str) -> SparkSession:
+    for name in _PYTHON_LOGGERS:  # they print whole queries
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name, value in settings.items():
         builder = builder.config(name, value)
     try:

@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from glob import glob
 from pathlib import Path
 
+from baserate.engines.catalog import catalog_address, is_catalog
 from baserate.flows.workspace import Workspace, digest
+from baserate.records.files import reaches
 from baserate.terms.errors import TableError
 from baserate.terms.programme import resolve_path
 
@@ -32,6 +34,11 @@ def log_days(workspace: Workspace) -> list[date]:
             where="tables.requests.path",
             hint="name the days with --from and --to",
         )
+    if is_catalog(pattern):
+        table_name, where = catalog_address(pattern)
+        (column,) = (c for c, value in where.items() if value == "{ds}")
+        values = workspace.engine.catalog_values(table_name, column)
+        return sorted(date.fromisoformat(value[:10]) for value in values)
     matcher = re.compile(_as_regex(pattern))
     found = {
         m.group("ds")
@@ -58,16 +65,22 @@ def _glob_regex(piece: str) -> str:
 
 def files_fingerprint(workspace: Workspace, ds: date) -> str:
     """Digest of the names, sizes and times of the log files that a day's records read."""
-    late = workspace.programme.records.late_days
+    reach = reaches(workspace.programme.records.late_days)
     seen: list[tuple[str, str, int, int]] = []
+    tables: list[tuple[str, str]] = []
     for name, table in workspace.programme.tables.present().items():
         pattern = resolve_path(table.path, workspace.root)
         days = (
-            [ds + timedelta(days=d) for d in range(-late, late + 1)] if "{ds}" in pattern else [ds]
+            [ds + timedelta(days=d) for d in range(reach[name].first, reach[name].last + 1)]
+            if "{ds}" in pattern
+            else [ds]
         )
-        for day in days:
-            seen += [(name, *stamp) for stamp in _stamps(pattern.replace("{ds}", str(day)))]
-    return digest(sorted(seen))
+        for path in (pattern.replace("{ds}", str(day)) for day in days):
+            if is_catalog(path):
+                tables.append((path, workspace.engine.catalog_version(path)))
+            else:
+                seen += [(name, *stamp) for stamp in _stamps(path)]
+    return digest([*sorted(seen), *sorted(tables)])
 
 
 def review_fingerprint(workspace: Workspace, path: str, ds: date) -> str:

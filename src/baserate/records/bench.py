@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from baserate.engines.base import Engine
+from baserate.engines.catalog import is_catalog
 
 
 class Workbench:
@@ -51,12 +52,10 @@ class Workbench:
         return self.engine.kept.view(self._name(label), expr)
 
     def scan(self, files: Sequence[str]) -> ir.Table:
-        """Rows of Parquet files; the engine's name for them is cleared away, too."""
+        """Rows of files, or of one catalog address; the engine's name for them is cleared, too."""
+        if is_catalog(files[0]):
+            return self._ours(self.engine.scan_catalog(files[0]))
         return self._ours(self.engine.scan_log(files))
-
-    def scan_table(self, name: str) -> ir.Table:
-        """Rows of a table of the engine's catalog."""
-        return self._ours(self.engine.scan_table(name))
 
     def rows(self, expr: ir.Table) -> list[dict[str, Any]]:
         """The expression's rows; for few, of plain values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from baserate.engines.catalog import is_catalog
 from baserate.engines.parquet_files import expand_paths
 from baserate.records.columns import map_columns
 from baserate.records.files import read_footers
@@ -25,6 +26,8 @@ def check_mapping(programme: Programme, name: str, base: Path) -> str:
     """
     table = programme.tables.present()[name]
     pattern = resolve_path(table.path, base)
+    if is_catalog(pattern):
+        return f"{pattern}: a table of the engine's catalog, looked at when records are built"
     files = expand_paths([pattern.replace("{ds}", "*")])
     if not files:
         raise TableError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from baserate.engines.catalog import is_catalog
 from baserate.engines.parquet_files import broken_file
 from baserate.terms.errors import TableError
 from baserate.terms.programme import LoggingTable, Programme, resolve_path
@@ -37,7 +38,7 @@ class Partition:
     Args:
         day: The log day, counted from the day of the run; None where the table is not
             partitioned by day.
-        files: Paths, sorted; empty for an empty day.
+        files: Paths, sorted; empty for an empty day. Or one address of a catalog.
     """
 
     day: int | None
@@ -57,7 +58,7 @@ def reaches(late_days: int) -> dict[str, Reach]:
 
 
 def log_files(programme: Programme, base: Path, ds: date) -> dict[str, tuple[str, ...]]:
-    """Every file that the records of a day are built from, by logging table.
+    """Every file (or catalog address) that the records of a day are built from, by table.
 
     Raises: TableError if the day of a table is not there.
     """
@@ -81,21 +82,28 @@ def partitions(programme: Programme, base: Path, ds: date, name: str) -> list[Pa
     table: LoggingTable = programme.tables.present()[name]
     pattern = resolve_path(table.path, base)
     if _DAY not in pattern:
-        files = _matching(pattern)
+        files = (pattern,) if is_catalog(pattern) else _matching(pattern)
         if not files:
             raise _not_there(name, pattern, None)
         return [Partition(None, files)]
     reach = reaches(programme.records.late_days)[name]
+    if is_catalog(pattern):
+        days = range(reach.first, reach.last + 1)
+        return [Partition(d, (_on(pattern, ds + timedelta(days=d)),)) for d in days]
     found = []
     for offset in range(reach.first, reach.last + 1):
         day = ds + timedelta(days=offset)
-        path = pattern.replace(_DAY, day.isoformat())
+        path = _on(pattern, day)
         files = _matching(path)
         if files or _is_empty_day(pattern, day):
             found.append(Partition(offset, files))
         elif offset == 0:
             raise _not_there(name, path, day)
     return found
+
+
+def _on(pattern: str, day: date) -> str:
+    return pattern.replace(_DAY, day.isoformat())
 
 
 def _matching(pattern: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baserate.engines.base import BAD_TEXT
+from baserate.engines.parquet_files import REMOTE
 from baserate.terms.errors import TableError
 
 _BATCH_ROWS = 65_536
@@ -26,7 +27,7 @@ def repaired_copies(files: Iterable[str], folder: Path) -> dict[str, str]:
     """Copies of the files that hold text that is not UTF-8.
 
     Args:
-        files: Parquet files; each is read whole, in batches.
+        files: Parquet files; each is read whole, in batches. Addresses are passed over.
         folder: Where the copies go.
 
     Returns:
@@ -34,7 +35,7 @@ def repaired_copies(files: Iterable[str], folder: Path) -> dict[str, str]:
     Raises: TableError naming a file whose pages cannot be read.
     """
     copies: dict[str, str] = {}
-    for file in dict.fromkeys(files):
+    for file in dict.fromkeys(f for f in files if REMOTE not in f):
         try:
             if _has_bad_text(file):
                 copy = folder / f"repaired-{len(copies)}.parquet"

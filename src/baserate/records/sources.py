@@ -13,6 +13,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from baserate.engines.base import BAD_TEXT
+from baserate.engines.catalog import is_catalog
 from baserate.records.bench import Workbench
 from baserate.records.columns import (
     IBIS_TYPES,
@@ -111,9 +112,11 @@ class Sources:
         if table is None:
             return None
         found = partitions(self._programme, self._base, self._ds, name)
-        footers = {p.day: read_footers(name, p.files) for p in found}
+        scans = {p.day: self._scan(p) for p in found if _in_catalog(p)}
+        footers = {p.day: self._footer(name, p, scans) for p in found}
         mapped = self._map(name, table, footers)
-        scans = {p.day: self._scan(p) for p in found if p.files}
+        scans |= {p.day: self._scan(p) for p in found if p.files and p.day not in scans}
+        scans = {p.day: scans[p.day] for p in found if p.files}
         for scan in scans.values():
             check_types(scan, mapped, name)
         kinds = common_types(_site_schema(scan) for scan in scans.values())
@@ -129,6 +132,16 @@ class Sources:
 
     def _scan(self, partition: Partition) -> ir.Table:
         return self._bench.scan([self._repaired.get(f, f) for f in partition.files])
+
+    def _footer(
+        self, name: str, partition: Partition, scans: Mapping[int | None, ir.Table]
+    ) -> Footer:
+        """Columns and rows of a partition; of a catalog's by asking the engine."""
+        scan = scans.get(partition.day)
+        if scan is None:
+            return read_footers(name, partition.files)
+        rows = self._bench.one_row(scan.agg(n=scan.count()))["n"]
+        return Footer(frozenset(_site_schema(scan)), int(rows))
 
     def _map(
         self, name: str, table: LoggingTable, footers: Mapping[int | None, Footer]
@@ -214,6 +227,10 @@ def _no_log_day(name: str) -> TableError:
         f"tables.{name}.columns logged_at: <column with the time of logging> (the time of the "
         "event will do)",
     )
+
+
+def _in_catalog(partition: Partition) -> bool:
+    return bool(partition.files) and is_catalog(partition.files[0])
 
 
 def _site_schema(scan: ir.Table) -> dict[str, dt.DataType]:

@@ -28,7 +28,8 @@ class LoggingTable(_Section):
 
     path: str
     """Parquet files: a path or glob, relative to the programme file. `{ds}` in it stands for
-    the day the rows were logged (YYYY-MM-DD)."""
+    the day the rows were logged (YYYY-MM-DD). On Spark also a table of its catalog:
+    `catalog://database.table/ds={ds}`, where `ds` is the column that holds the day."""
     columns: dict[str, str] = Field(default_factory=dict)
     """baserate's column name: the site's column name. Only those that differ, and a site's own
     columns that pivots use (tables users and requests)."""

@@ -1,0 +1,37 @@
+"""What several rooms' tests share: one Spark for the whole run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from baserate.engines.spark_session import java_fault, spark_fault
+
+#: Small data: no compiled queries, one partition, a JVM that starts quickly.
+_SMALL = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A Spark engine on this machine; skipped where it cannot run, unless it is required."""
+    fault = spark_fault() or java_fault()
+    if fault is not None:
+        if os.environ.get("BASERATE_TESTS_NEED_SPARK"):
+            pytest.fail(f"Spark is required here: {fault}")
+        pytest.skip(f"no Spark: {fault}")
+    from baserate.engines.spark_engine import SparkEngine
+
+    scratch = tmp_path_factory.mktemp("spark")
+    with SparkEngine(
+        master="local[1]", memory="1GB", temp_directory=scratch, options=_SMALL
+    ) as engine:
+        yield engine
