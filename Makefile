@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types contract unit docs docs-serve bench coverage lock clean
+.PHONY: help setup demo demo-spark test check format lint types contract unit docs docs-serve bench coverage lock clean
 
 help: ## List what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ setup: $(READY) ## Make the virtual environment from requirements.lock
 
 demo: $(READY) ## Measure a replayed platform with known truth: table, report, digests
 	@$(BIN)/baserate demo
+
+demo-spark: $(READY) ## Replay a small platform on DuckDB and on Spark: the same digests, or exit 1
+	@$(BIN)/python -m baserate.cli.demo_engines
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not coverage_map"

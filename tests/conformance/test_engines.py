@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from baserate.engines.base import Engine
+from baserate.engines.choose import open_engine
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.keyed_hash import prn_array, prn_expr
+from baserate.engines.settings import Settings
 from baserate.engines.store import Store
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace
@@ -224,3 +226,11 @@ def test_a_broken_file_is_named(engine, tmp_path):
         engine.to_arrow(engine.scan_parquet([str(tmp_path / "*.parquet")]))
     assert caught.value.code == "broken_file"
     assert caught.value.where == str(tmp_path / "half.parquet")
+
+
+def test_a_session_that_is_open_is_used_and_left_open(spark, tmp_path):
+    settings = Settings(engine="spark", memory_limit="1GB", temp_directory=tmp_path)
+    with open_engine(settings) as other:
+        assert other.name == "spark"
+        assert other.session is spark.session
+    assert spark.session.sql("SELECT 1").collect()[0][0] == 1

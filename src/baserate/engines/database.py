@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from baserate.engines.sqlite_files import BUSY_SECONDS, use_write_ahead_log
 from baserate.terms.errors import EngineError
 
 HEAD = "0001"
-_BUSY_SECONDS = 30.0
 _WRITE = "baserate_write"
 _ADVISORY_KEY = 0x6261736572617465  # "baserate" in ASCII
 
@@ -200,7 +200,7 @@ def _connecting(url: URL) -> Engine:
                 code="missing_driver",
                 hint="pip install 'baserate[postgres]'",
             ) from error
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -208,7 +208,8 @@ def _connecting(url: URL) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin below, not when the driver likes
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    use_write_ahead_log(connection)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 

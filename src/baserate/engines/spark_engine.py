@@ -23,7 +23,12 @@ from baserate.engines.base import BAD_TEXT, Capabilities
 from baserate.engines.catalog import SCHEME, catalog_address
 from baserate.engines.conform import check_columns, ibis_types
 from baserate.engines.parquet_files import REMOTE, broken_file, expand_paths
-from baserate.engines.spark_session import own_session, remote_session, set_meaning
+from baserate.engines.spark_session import (
+    own_session,
+    remote_session,
+    session_is_open,
+    set_meaning,
+)
 from baserate.engines.spark_tables import SparkTables
 from baserate.terms.errors import BaserateError, EngineError, TableError
 from baserate.terms.schemas import TableSchema
@@ -39,7 +44,7 @@ class SparkEngine:
 
     Args:
         session: A session to work in; its settings that the results depend on are set for it.
-            None: a session of the engine's own.
+            None: the one that this process has open, else one of the engine's own.
         remote: Address of a Spark Connect server, e.g. ``sc://host:15002``.
         master: Where an own session runs: ``local[2]``, ``local[*]``, or a cluster's master.
         memory: Memory of the driver of an own session, e.g. "4GB".
@@ -65,7 +70,7 @@ class SparkEngine:
         self._own_temp = temp_directory is None
         self.temp_directory = Path(temp_directory or tempfile.mkdtemp(prefix="baserate-spark-"))
         self.temp_directory.mkdir(parents=True, exist_ok=True)
-        self._own_session = session is None
+        self._own_session = session is None and not session_is_open()
         self._scanned: dict[str, None] = {}
         try:
             if session is not None:

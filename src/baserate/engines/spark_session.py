@@ -74,6 +74,15 @@ def spark_fault() -> str | None:
     return None if known >= (4,) else f"pyspark {pyspark.__version__}, older than 4.0"
 
 
+def session_is_open() -> bool:
+    """Whether this process has a Spark session already."""
+    if spark_fault() is not None:
+        return False
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() is not None
+
+
 def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]) -> SparkSession:
     """A session on this machine (``local[2]``) or of a cluster's master.
 
