@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from baserate.engines.sqlite_files import BUSY_SECONDS, use_write_ahead_log
 from baserate.labels.judges.usage import NO_TOKENS, Tokens
 from baserate.terms.errors import LabelError
 
-_BUSY_SECONDS = 30.0
-_AGAIN_SECONDS = 0.02
 _KEYS_A_QUERY = 500
 
 
@@ -47,9 +45,9 @@ class AnswerCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            _use_write_ahead_log(self._db)
+            use_write_ahead_log(self._db)
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, outcome TEXT NOT NULL,"
@@ -100,18 +98,3 @@ class AnswerCache:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-
-def _use_write_ahead_log(db: sqlite3.Connection) -> None:
-    """Several may read while one writes. SQLite does not wait for others that make the same new
-    file just now, but refuses at once; so ask again until its patience would have ended."""
-    end = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(_AGAIN_SECONDS)
-        else:
-            return
