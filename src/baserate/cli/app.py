@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from baserate.cli import screen
+from baserate.cli.design import design
 from baserate.cli.gold import gold_app
 from baserate.cli.judge_group import judge_app
 from baserate.cli.options import (
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(design, name="design", rich_help_panel="Plan")
 app.add_typer(gold_app, name="gold", rich_help_panel="Policies and judges")
 app.add_typer(judge_app, name="judge", rich_help_panel="Policies and judges")
 app.add_typer(policy_app, name="policy", rich_help_panel="Policies and judges")

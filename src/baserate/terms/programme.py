@@ -269,6 +269,29 @@ class Gates(_Section):
     """HT totals of known columns may differ from the frame's by this many standard errors."""
 
 
+class Costs(_Section):
+    """What labels cost, for plans: an interaction under all policies."""
+
+    judge_label: Annotated[float, Field(ge=0)] | None = None
+    """One interaction labelled by the judge."""
+    human_label: Annotated[float, Field(ge=0)] | None = None
+    """One interaction labelled by people."""
+    currency: str = Field(default="", max_length=8)
+    """Word or sign that amounts are written with."""
+
+    @property
+    def known(self) -> bool:
+        """Whether both costs are given and labels are not free."""
+        given = self.judge_label is not None and self.human_label is not None
+        return given and (self.judge_label or 0.0) + (self.human_label or 0.0) > 0.0
+
+    def of(self, judge: float, human: float, days: int) -> float | None:
+        """Cost of so many labels a day over some days; None where it is not known."""
+        if self.judge_label is None or self.human_label is None:
+            return None
+        return (judge * self.judge_label + human * self.human_label) * days
+
+
 class Programme(_Section):
     """A measurement programme."""
 
@@ -302,6 +325,8 @@ class Programme(_Section):
     """How labels become rates."""
     gates: Gates = Gates()
     """What a figure must pass."""
+    costs: Costs = Costs()
+    """What labels cost; only plans read it."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Programme:

@@ -146,6 +146,13 @@ gates:
   #max_quarantined_share: 0.05
   # Estimated totals of known columns may differ from the true ones by this many standard errors.
   #totals_tolerance_se: 5.0
+
+# What one interaction costs under all policies, labelled by the judge (say 0.004) and by people
+# (say 1.50): `baserate design plan` then shows what a budget costs and finds the cheapest split.
+costs:
+  #judge_label: null
+  #human_label: null
+  #currency: ""
 """
 
 
