@@ -58,7 +58,9 @@ def evaluate(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option("--by", help="Cut by `subject_kind`, `components` or a pivot."),
+        typer.Option(
+            "--by", help="Cut by `subject_kind`, `components`, `country`, `language`, ..."
+        ),
     ] = None,
     curve: Annotated[bool, typer.Option("--curve", help="Show its calibration curve too.")] = False,
     min_n: MinOption = MIN_N,
@@ -85,7 +87,8 @@ def run_judge(
     json: JsonOption = False,
 ) -> None:
     """Let a candidate label what people labelled; its labels go to a table of their own."""
-    from baserate.flows.quality import candidate_table, run_candidate
+    from baserate.flows.candidates import run_candidate
+    from baserate.flows.quality import candidate_table
 
     with open_here(workspace) as stages:
         done = run_candidate(stages, days_of(stages, start, end), name)
@@ -111,7 +114,7 @@ def compare(
 ) -> None:
     """A candidate against the programme's judge on the same interactions, and their bridge."""
     from baserate.cli.judge_tables import show_comparison
-    from baserate.flows.quality import against
+    from baserate.flows.candidates import against
     from baserate.labels.quality import bridges, compare_judges
 
     with open_here(workspace) as stages:
@@ -152,7 +155,7 @@ def promote(
 ) -> None:
     """Hold a candidate against the gates; keep a record where all pass. Exit 1: it is held."""
     from baserate.cli.judge_tables import show_promotion
-    from baserate.flows.quality import promote as hold
+    from baserate.flows.candidates import promote as hold
     from baserate.labels.quality import Margins
 
     with open_here(workspace) as stages:

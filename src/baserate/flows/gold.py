@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baserate.flows.quality import make_candidate
+from baserate.flows.candidates import make_candidate
 from baserate.flows.stages import Stages
 from baserate.labels import judge_units, render_unit
 from baserate.labels.policies import written_policies

@@ -22,15 +22,10 @@ from baserate.labels.quality.measures import (
     quality_by_slice,
 )
 from baserate.labels.quality.pairs import COMPONENTS, LabelPairs, label_pairs
+from baserate.labels.quality.people import PolicyAgreement, people_agreement
 from baserate.labels.quality.promotion import Check, Margins, flip_check, promotion_checks
-from baserate.labels.quality.raters import (
-    PolicyAgreement,
-    Scorecard,
-    Votes,
-    people_agreement,
-    scorecards,
-    votes_from,
-)
+from baserate.labels.quality.raters import Scorecard, scorecards
+from baserate.labels.quality.votes import Votes, votes_from
 
 __all__ = [
     "COMPONENTS",
