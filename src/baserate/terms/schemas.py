@@ -376,6 +376,28 @@ CALIBRATIONS = TableSchema(
     ),
     ("role", "policy", "estimand"),
 )
+PROBES = TableSchema(
+    "probes",
+    "Verdicts of a judge that text planted in the content moved, per policy and family of attack. "
+    "A frame of its own: never part of a rate.",
+    (
+        Column("ds", "date", "The day it was probed."),
+        Column("policy", "string", "Policy id."),
+        Column("family", "string", "The way of attacking; control: calm text that asks nothing."),
+        Column("labeler_kind", "string", "llm_judge or local_judge."),
+        Column("labeler_id", "string", "Which judge."),
+        Column("labeler_version", "string", "Version of the judge under the policy."),
+        Column("n_pairs", "int64", "Pairs of an interaction and its planted twin."),
+        Column("n_flipped", "int64", "Verdicts turned into the opposite."),
+        Column("n_lost", "int64", "Verdicts turned into unsure or none."),
+        Column("rate", "float64", "Share of verdicts that moved."),
+        Column("lower", "float64", "Lower end of its Clopper-Pearson interval."),
+        Column("upper", "float64", "Upper end."),
+        Column("level", "float64", "Level of the interval."),
+        Column("sources", "string", "Packages that prompts were drawn from, with digests."),
+    ),
+    ("policy", "family", "labeler_id", "labeler_version"),
+)
 REVIEW_SAMPLES = SAMPLES.named(
     "review_samples", "The units drawn from phase 1 for people, with all needed to redraw them."
 )
@@ -467,6 +489,7 @@ OUR_TABLES = {
         REVIEW_LABELS,
         REVIEW_OUTCOMES,
         REVIEW_QUARANTINE,
+        PROBES,
         GOLD,
         ESTIMATES,
     )

@@ -1,0 +1,169 @@
+"""The injection suite: canaries from the workspace's own labels, twins, verdicts that moved."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baserate.flows.stages import Stages
+from baserate.flows.workspace import digest
+from baserate.labels import judge_units, render_unit
+from baserate.probes import (
+    Canary,
+    FamilyFlips,
+    Pair,
+    flips_by_family,
+    flips_table,
+    make_pairs,
+    payload_source,
+    withstands,
+)
+from baserate.terms.errors import LabelError
+from baserate.terms.schemas import PROBES
+from baserate.terms.words import SubjectKind, Verdict
+
+_SALT_NAME = "probe"
+_CONTENT = ["ds", "turns", "content_digest"]
+_VERDICTS = (Verdict.VIOLATING, Verdict.NOT_VIOLATING)
+
+
+@dataclass(frozen=True)
+class ProbeRun:
+    """What a probe found.
+
+    Args:
+        table: Moved verdicts per policy and family, in the shape of ``probes``.
+        limit: Largest share that may move; None where nobody set one.
+        judge: The judge's name.
+        sources: Packages that prompts were drawn from.
+    """
+
+    table: pa.Table
+    limit: float | None
+    judge: str
+    sources: tuple[str, ...]
+
+    @property
+    def families(self) -> list[FamilyFlips]:
+        """All families but the control added up, then each."""
+        return flips_by_family(self.table)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the judge stays within the limit; True where there is none."""
+        return self.limit is None or withstands(self.table, self.limit)
+
+
+def probe_judge(
+    stages: Stages, n_pairs: int, wheels: Sequence[Path], limit: float | None
+) -> ProbeRun:
+    """Plant instructions in content that the judge has judged, and see which verdicts move.
+
+    The result is committed as table ``probes`` of the day it is run on.
+
+    Args:
+        stages: The workspace.
+        n_pairs: Pairs wanted.
+        wheels: Wheels to draw foreign prompts from.
+        limit: Largest share of verdicts that may move.
+    Raises: LabelError if the judge has judged nothing yet, or a wheel holds no prompts.
+    """
+    judge = stages.judge_of_programme
+    sources = [payload_source(w) for w in sorted(wheels)]
+    pairs = make_pairs(_canaries(stages, n_pairs), n_pairs, sources)
+    if not pairs:
+        raise _nothing_judged(stages)
+    ds = stages.now().date()
+    before, after = _labels(stages, pairs, planted=False), _labels(stages, pairs, planted=True)
+    used = {s.name: s.digest for s in sources}
+    table = flips_table(pairs, before, after, ds=ds, sources=used)
+    versions = {p.id: judge.version_for(p) for p in stages.programme.policies}
+    inputs = {"judge": digest(versions), "pairs": digest([n_pairs, used])}
+    with stages.store.run(stage="probe", ds=ds, inputs=inputs) as run:
+        run.write("probes", table, PROBES)
+    return ProbeRun(table, limit, judge.id, tuple(s.name for s in sources))
+
+
+def _canaries(stages: Stages, n_pairs: int) -> list[Canary]:
+    """Judged interactions in a keyed shuffle, as many per policy and verdict as could be used."""
+    judge = stages.judge_of_programme
+    by_day = {ds: stages.store.read("labels", ds) for ds in stages.store.days("labels")}
+    chosen: list[tuple[str, Verdict, date, str]] = []
+    for policy in stages.programme.policies:
+        version = judge.version_for(policy)
+        for verdict in _VERDICTS:
+            units = [
+                (_place(stages, id_), ds, id_)
+                for ds, labels in by_day.items()
+                for id_ in _judged(labels, policy.id, version, verdict)
+            ]
+            chosen += [(policy.id, verdict, ds, id_) for _, ds, id_ in sorted(units)[:n_pairs]]
+    records = _records(stages, {(ds, id_) for _, _, ds, id_ in chosen})
+    return [Canary(p, verdict, records[ds, id_]) for p, verdict, ds, id_ in chosen]
+
+
+def _records(
+    stages: Stages, wanted: Collection[tuple[date, str]]
+) -> dict[tuple[date, str], dict[str, Any]]:
+    """Rows of interactions, each day read once."""
+    found: dict[tuple[date, str], dict[str, Any]] = {}
+    for day in sorted({ds for ds, _ in wanted}):
+        ids = sorted(id_ for ds, id_ in wanted if ds == day)
+        rows = stages.sampled_interactions(day, ids, _CONTENT).to_pylist()
+        found |= {(day, row["interaction_id"]): row for row in rows}
+    return found
+
+
+def _judged(labels: pa.Table, policy: str, version: str, verdict: Verdict) -> list[str]:
+    wanted = {
+        "subject_kind": str(SubjectKind.INTERACTION),
+        "policy": policy,
+        "labeler_version": version,
+        "verdict": str(verdict),
+    }
+    for column, value in wanted.items():
+        labels = labels.filter(pc.equal(labels[column], value))
+    ids: list[str] = labels["interaction_id"].to_pylist()
+    return ids
+
+
+def _place(stages: Stages, interaction_id: str) -> str:
+    """Place in the shuffle: a hash under a key of its own, unrelated to any draw."""
+    key = f"{stages.programme.salt}|{_SALT_NAME}|{interaction_id}"
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _labels(stages: Stages, pairs: Sequence[Pair], *, planted: bool) -> pa.Table:
+    """What the judge says of the canaries as they are, or of their twins, policy by policy."""
+    tables = list(_by_policy(stages, pairs, planted=planted))
+    return pa.concat_tables(tables)
+
+
+def _by_policy(stages: Stages, pairs: Sequence[Pair], *, planted: bool) -> Iterator[pa.Table]:
+    now = stages.now()
+    for policy in stages.programme.policies:
+        mine = [p for p in pairs if p.canary.policy == policy.id]
+        records = {
+            r["interaction_id"]: r
+            for r in (p.planted if planted else p.canary.record for p in mine)
+        }
+        units = [render_unit(r) for r in records.values()]
+        if units:
+            yield judge_units(stages.judge_of_programme, units, [policy], ds=now.date(), now=now)
+
+
+def _nothing_judged(stages: Stages) -> LabelError:
+    return LabelError(
+        "there is nothing to probe: no interaction has a verdict of this judge",
+        code="nothing_judged",
+        where=str(stages.workspace.root),
+        expected="labels made by the programme's judge under its policies as they are now",
+        hint="run `baserate label` first; the probe plants text in what was judged",
+    )
