@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,21 @@ from baserate.engines.base import Engine
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.keyed_hash import prn_array
 
+#: A test that runs on every engine; the others are about what needs no second engine to be seen.
+every_engine = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)
 
-@pytest.fixture(scope="session", params=["duckdb"])
-def engine(request: pytest.FixtureRequest):
+
+@pytest.fixture(scope="session")
+def duckdb() -> Iterator[Engine]:
     with DuckDBEngine(memory_limit="1GB", threads=1) as engine:
         yield engine
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """DuckDB, or the engine that a test asks for by name."""
+    found: Engine = request.getfixturevalue(getattr(request, "param", "duckdb"))
+    return found
 
 
 @dataclass

@@ -13,7 +13,7 @@ from baserate.stats.designs import draw_design, stratified_design
 from baserate.stats.inclusion import inclusion_probs, stratified_inclusion_probs
 from baserate.terms.errors import DesignError
 
-from .conftest import Units, make_units
+from .conftest import Units, every_engine, make_units
 
 ORDER = ["simple_random", "sequential_poisson", "pareto"]
 ALL_DESIGNS = [*ORDER, "poisson", "bernoulli"]
@@ -52,6 +52,7 @@ def test_the_engine_draws_the_units_of_the_design_in_memory(engine, place, desig
     assert drawn.inclusion_prob.tolist() == prob.tolist()
 
 
+@every_engine
 @pytest.mark.parametrize("design", ALL_DESIGNS)
 def test_strata_are_drawn_from_separately(engine, place, design):
     units = make_units(3_000, seed=4, strata=5)
@@ -115,6 +116,7 @@ def test_columns_that_are_asked_for_come_along(engine, place):
     assert drawn.units["country"].to_pylist() == ["ÅÄ"] * 10
 
 
+@every_engine
 def test_sums_beyond_63_bits_do_not_wrap(engine, place):
     units = make_units(3_000, seed=8)
     units.steps[:] = 2**53 - np.arange(3_000)

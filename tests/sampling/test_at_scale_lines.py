@@ -26,7 +26,7 @@ from baserate.stats.designs import (
 from baserate.stats.inclusion import inclusion_probs, stratified_inclusion_probs
 from baserate.terms.errors import DesignError
 
-from .conftest import Units, make_units
+from .conftest import Units, every_engine, make_units
 
 RUNS = 2_500
 SIZE = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 6, 7, 8, 30], dtype=np.int64)
@@ -45,6 +45,7 @@ def test_a_systematic_draw_is_that_of_the_design_in_memory(engine, place, n):
     assert drawn.inclusion_prob.tolist() == prob[expected].tolist()
 
 
+@every_engine
 def test_a_systematic_draw_spreads_over_the_columns_it_is_ordered_by(engine, place):
     units = make_units(3_000, seed=3)
     rng = np.random.default_rng(3)
@@ -72,6 +73,7 @@ def test_systematic_draws_of_strata_are_those_of_each(engine, place):
         assert found["unit_id"].to_pylist() == [units.unit_id[i] for i in inside]
 
 
+@every_engine
 @pytest.mark.parametrize("n", [1, 500])
 def test_a_draw_with_replacement_is_that_of_the_design_in_memory(engine, place, n):
     units = make_units(2_000, seed=n, spread=2.5)
@@ -150,6 +152,7 @@ def test_whole_clusters_are_drawn_as_in_memory(engine, place, design):
         assert row["n_units"] == n_units[row["unit_id"]]
 
 
+@every_engine
 def test_clusters_are_drawn_by_stratum(engine, place):
     units = clustered(9)
     names, where = np.unique(units.cluster, return_inverse=True)
@@ -190,6 +193,7 @@ def test_delivered_cluster_probabilities_are_the_stated_ones(engine, place):
 # --- bottom-k ------------------------------------------------------------------------------
 
 
+@every_engine
 @pytest.mark.parametrize("k", [1, 30, 5_000])
 def test_the_sketches_of_shards_merge_to_that_of_the_whole(engine, place, k):
     units = make_units(4_000, seed=12, spread=2.5, strata=4)

@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from baserate.engines.keyed_hash import prn_array
@@ -96,6 +97,23 @@ def test_the_engine_draws_the_programmes_sample_of_the_day(engine, place, case):
     there = draw_phase1_at_scale(engine, place(table), calibrations, chosen, DAY)
     assert there.samples.equals(here.samples)  # ids, sizes, probabilities: every bit
     same_totals(there.frame_totals, here.frame_totals)
+
+
+def test_engines_agree_to_the_last_bit(duckdb, spark, tmp_path):
+    chosen = programme(1, strata=["country"])
+    table, calibrations = interactions(3_000, 1, 9), fitted(chosen, 2)
+    pq.write_table(table, tmp_path / "day.parquet")
+    one, two = (
+        draw_phase1_at_scale(
+            engine, engine.scan_parquet([str(tmp_path / "*.parquet")]), calibrations, chosen, DAY
+        )
+        for engine in (duckdb, spark)
+    )
+    here = draw_phase1(frame_of(table, chosen), calibrations, chosen, DAY)
+    assert one.samples.equals(two.samples)
+    assert one.samples.equals(here.samples)
+    assert one.frame_totals.equals(two.frame_totals)
+    same_totals(one.frame_totals, here.frame_totals)
 
 
 def same_totals(one: pa.Table, two: pa.Table) -> None:

@@ -17,7 +17,7 @@ from baserate.stats.designs.coordination import (
 from baserate.stats.inclusion import inclusion_probs
 from baserate.terms.errors import DesignError
 
-from .conftest import make_units
+from .conftest import every_engine, make_units
 
 UNITS = make_units(20_000, seed=1)
 TODAY, TOMORROW = (
@@ -63,6 +63,7 @@ def test_a_panel_keeps_the_share_it_should(share):
     assert stated.share == pytest.approx(share)
 
 
+@every_engine
 def test_rotated_numbers_stay_apart_and_inside(engine, place):
     turned = rotated(UNITS.prn, 1 / 3)
     assert np.unique(turned).size == np.unique(UNITS.prn).size
