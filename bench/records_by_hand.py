@@ -50,8 +50,8 @@ SELECT interaction_id, DATE '{day}' AS ds, requested_at AS started_at,
   md5('content/1T' || {query} || {response}
     || array_to_string(list_transform(components, lambda c: 'C' || {pin_text}), '')
   ) AS content_digest, NULL::DOUBLE AS score_one
-FROM read_parquet('{base}/requests/*/*.parquet')
-JOIN read_parquet('{base}/responses/*/*.parquet') USING (interaction_id, turn)
+FROM read_parquet('{base}/requests/*/*.parquet') AS asked
+JOIN read_parquet('{base}/responses/*/*.parquet') AS answered USING (interaction_id, turn)
 JOIN shown USING (interaction_id, turn)) TO '{out}' (FORMAT parquet, COMPRESSION zstd)
 """
 SPARK = """
@@ -70,8 +70,8 @@ SELECT interaction_id, DATE '{day}' AS ds, requested_at AS started_at,
   md5('content/1T' || {query} || {response}
     || array_join(transform(components, c -> 'C' || {pin_text}), '')
   ) AS content_digest, CAST(NULL AS DOUBLE) AS score_one
-FROM parquet.`{base}/requests/*/*.parquet`
-JOIN parquet.`{base}/responses/*/*.parquet` USING (interaction_id, turn)
+FROM parquet.`{base}/requests/*/*.parquet` AS asked
+JOIN parquet.`{base}/responses/*/*.parquet` AS answered USING (interaction_id, turn)
 JOIN shown USING (interaction_id, turn)
 """
 
