@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from baserate.flows.changes import weekly_changes
 from baserate.flows.estimating import days_between
@@ -118,7 +119,21 @@ def period_tables(stages: Stages, days: Sequence[date]) -> dict[str, pa.Table]:
             found[name] = pa.concat_tables([OUR_TABLES[name].completed(p) for p in parts])
         elif not name.startswith("review"):
             found[name] = OUR_TABLES[name].arrow().empty_table()
+    if (probed := probes_of(stages, found["labels"])) is not None:
+        found["probes"] = probed
     return found
+
+
+def probes_of(stages: Stages, labels: pa.Table) -> pa.Table | None:
+    """The last probe of each judge version behind some labels; None where there is none."""
+    store = stages.workspace.store
+    wanted = set(labels["labeler_version"].unique().to_pylist())
+    found: dict[str, pa.Table] = {}
+    for day in store.days("probes"):
+        table = store.read("probes", day)
+        for judge in wanted & set(table["labeler_version"].to_pylist()):
+            found[judge] = table.filter(pc.equal(table["labeler_version"], judge))
+    return pa.concat_tables([found[j] for j in sorted(found)]) if found else None
 
 
 def frames(stages: Stages, days: Sequence[date]) -> Iterator[tuple[date, pa.Table]]:

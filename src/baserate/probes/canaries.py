@@ -110,7 +110,7 @@ def _combined(
                 payload = foreign.payload(at, canary.goal)
             else:
                 payload = own[canary.goal][at % n_texts]
-            if _target(canary.record, payload.place) is not None:
+            if _would_change(canary.record, payload):
                 yield canary, payload
 
 
@@ -132,6 +132,16 @@ def _alternating(canaries: Sequence[Canary]) -> list[Canary]:
             else:
                 mixed.append(found)
     return mixed
+
+
+def _would_change(record: Record, payload: Payload) -> bool:
+    """Whether there is a part to plant in, and a rewriting would leave a trace in it."""
+    found = _target(record, payload.place)
+    if found is None:
+        return False
+    part, field = found
+    rewrite = REWRITES.get(payload.family)
+    return rewrite is None or rewrite(part[field]) != part[field]
 
 
 def _planted(record: Record, payload: Payload, twin_id: str) -> Record:

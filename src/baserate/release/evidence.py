@@ -22,6 +22,7 @@ OPTIONAL = (
     "outcomes",
     "review_outcomes",
     "calibrations",
+    "probes",
 )
 #: Tables that hold text, and never go in.
 WITH_TEXT = ("interactions", "quarantine")

@@ -90,6 +90,7 @@ class GateInputs:
         review_samples: Phase 2; None where people label nothing.
         review_labels: People's verdicts.
         review_outcomes: Phase 2's numerators.
+        probes: Verdicts that planted instructions moved; None where the judge was not probed.
     """
 
     programme: Programme
@@ -104,6 +105,7 @@ class GateInputs:
     review_samples: pa.Table | None = None
     review_labels: pa.Table | None = None
     review_outcomes: pa.Table | None = None
+    probes: pa.Table | None = None
 
     @property
     def whole(self) -> Period:

@@ -21,6 +21,7 @@ from baserate.release.day_gates import (
 )
 from baserate.release.figures import Decision, count, number, things
 from baserate.release.gate_inputs import GateInputs
+from baserate.release.judge_gates import judge_withstands_injection
 from baserate.release.results import FIGURE, GateResult, Scope, Status
 from baserate.terms.errors import ReleaseHeld
 from baserate.terms.schemas import Column, TableSchema
@@ -40,6 +41,7 @@ GATE_NAMES = (
     "frame_is_complete",
     "every_sampled_unit_is_labelled_or_accounted_for",
     "ht_totals_agree_with_frame_totals",
+    "judge_withstands_injection",
     "judge_is_corrected_by_people",
     "enough_positives_or_an_upper_bound_only",
     "interval_is_narrow_enough",
@@ -78,6 +80,7 @@ def run_gates(inputs: GateInputs) -> list[GateResult]:
         results.append(frame_is_complete(inputs, period))
         results.extend(every_sampled_unit_is_labelled_or_accounted_for(inputs, period))
         results.extend(ht_totals_agree_with_frame_totals(inputs, period))
+        results.append(judge_withstands_injection(inputs, period))
     for scope, row in inputs.figures.items():
         results.append(judge_is_corrected_by_people(inputs, scope, row))
         if row is None:

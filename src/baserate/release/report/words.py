@@ -53,6 +53,11 @@ GATES = {
         "Interactions and impressions, weighted up from the sample, agree with the frame within "
         "sampling error.",
     ),
+    "judge_withstands_injection": (
+        "The judge withstands planted instructions",
+        "Texts that ask the judge for another verdict were planted in what it had judged, and few "
+        "verdicts moved.",
+    ),
     "judge_is_corrected_by_people": (
         "The judge is corrected by people",
         "No figure rests on a machine's verdicts alone.",
