@@ -108,14 +108,12 @@ def _learnt_from(stages: Stages) -> dict[str, str]:
     texts = {f"policy {p.id}": p.definition for p in programme.policies if p.definition}
     documents = written_policies(programme.policies, root)
     texts |= {f"policy {p}": written.text() for p, written in documents.items()}
-    judges = {"judge": programme.judge, **programme.candidates}
-    for name, judge in judges.items():
-        if isinstance(judge, LocalJudge):
-            path = Path(resolve_path(judge.training, root))
-            rows = read_rows(path, Wanted(("text", "policy", "violating")))
-            texts |= {
-                f"training of {name}, row {r.line}": str(r.fields.get("text") or "") for r in rows
-            }
+    judges = (programme.judge, *programme.candidates.values())
+    for training in sorted({j.training for j in judges if isinstance(j, LocalJudge)}):
+        rows = read_rows(
+            Path(resolve_path(training, root)), Wanted(("text", "policy", "violating"))
+        )
+        texts |= {f"{training}, row {r.line}": str(r.fields.get("text") or "") for r in rows}
     return {name: text for name, text in texts.items() if text.strip()}
 
 
