@@ -21,6 +21,7 @@ from baserate.flows.measure import days_to_run, run_days
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import open_workspace
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
+from tests.docs.pages import script
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -246,7 +247,7 @@ def test_compare_draws_itself_in_terminal_notebook_and_file(run, measured, evide
     assert "guaranteed" in out
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     found = compare_designs(evidence, designs=("simple_random", "programme"))
-    assert found._repr_html_().count("<table>") == 3
+    assert found._repr_html_().count("<table ") == 3
     assert set(found.chart().to_dict()["encoding"]) >= {"x", "y", "color", "shape"}
 
 
@@ -322,3 +323,20 @@ def test_a_draw_of_another_programme_is_not_told_as_if_it_were_this_one(run, mea
         path.write_text(text)
     assert code == 2
     assert "has changed" in err
+
+
+# -- the notebook ----------------------------------------------------------------------------------
+
+
+def test_the_notebook_of_the_docs_runs_on_any_measured_workspace(measured, tmp_path):
+    (tmp_path / "demo-workspace").symlink_to(measured)
+    path = Path(__file__).parents[2] / "docs" / "howto" / "design.ipynb"
+    done = script("notebook").run(path, tmp_path)
+    outputs = [o for c in done["cells"] if c["cell_type"] == "code" for o in c["outputs"]]
+    shown = [kind for o in outputs for kind in o["data"]]
+    assert shown.count("text/html") == 3
+    assert shown.count("image/svg+xml") == 3
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert [len(c.get("outputs", ())) for c in kept["cells"]] == [
+        len(c.get("outputs", ())) for c in done["cells"]
+    ]

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _INK = "#7d838c"
 #: Okabe and Ito's colours, without black and yellow: told apart by most colour-blind readers.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#8c6d31",
-            "#7a5195")  # fmt: skip
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "wedge",
+            "#a97bc4")  # fmt: skip
+_STAR = "M0,-1L0.28,-0.28L1,0L0.28,0.28L0,1L-0.28,0.28L-1,0L-0.28,-0.28Z"
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", _STAR,
            "triangle-right", "triangle-left")  # fmt: skip
 
 

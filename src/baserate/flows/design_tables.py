@@ -239,7 +239,7 @@ def html(*sheets: Sheet) -> str:
 def _one(sheet: Sheet) -> str:
     def cell(tag: str, at: int, text: str) -> str:
         side = "right" if at in sheet.right else "left"
-        return f'<{tag} style="text-align:{side}">{escape(text)}</{tag}>'
+        return f'<{tag} style="text-align:{side};padding:2px 8px">{escape(text)}</{tag}>'
 
     head = "".join(cell("th", i, c) for i, c in enumerate(sheet.columns))
     body = "".join(
@@ -248,6 +248,7 @@ def _one(sheet: Sheet) -> str:
     )
     notes = "".join(f"<br><small>{escape(n)}</small>" for n in sheet.notes)
     return (
-        f"<table><caption>{escape(sheet.title)}</caption><thead><tr>{head}</tr></thead>"
+        f'<table style="color:inherit;font:inherit"><caption style="text-align:left">'
+        f"{escape(sheet.title)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table><p>{notes.removeprefix('<br>')}</p>"
     )
