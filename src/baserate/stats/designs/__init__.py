@@ -25,6 +25,13 @@ from baserate.stats.designs.base import (
 from baserate.stats.designs.bottom_k import BottomK
 from baserate.stats.designs.clusters import Cluster, TwoStage
 from baserate.stats.designs.conditional import ConditionalPoisson, Sampford
+from baserate.stats.designs.coordination import (
+    Overlap,
+    expected_overlap,
+    panel_rotation,
+    rotated,
+    union_inclusion_prob,
+)
 from baserate.stats.designs.delivered import DeliveredProbs, delivered_inclusion_probs
 from baserate.stats.designs.elimination import TilleElimination
 from baserate.stats.designs.hajek import fixed_point_b, hajek_b
@@ -45,6 +52,7 @@ __all__ = [
     "DeliveredProbs",
     "Design",
     "JointProbs",
+    "Overlap",
     "Pareto",
     "Poisson",
     "Sampford",
@@ -62,8 +70,12 @@ __all__ = [
     "delivered_inclusion_probs",
     "design_names",
     "draw_design",
+    "expected_overlap",
     "fixed_point_b",
     "hajek_b",
+    "panel_rotation",
     "pps_with_replacement",
+    "rotated",
     "stratified_design",
+    "union_inclusion_prob",
 ]
