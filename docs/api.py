@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 ROOTS = ("baserate.stats", "baserate.worlds.platforms")
 #: Parts of other modules that stand in files of their own: nobody calls them from outside.
 INNER = (
-    "baserate.stats.anticipation",
     "baserate.stats.arrays",
     "baserate.stats.ladder_inputs",
 )
