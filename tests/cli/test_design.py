@@ -160,6 +160,15 @@ def test_labels_that_are_found_reach_what_was_wanted_and_not_much_more(evidence)
     assert errors(400, needed.human - 3)[cell] > 0.8
 
 
+def test_more_people_than_todays_judge_could_serve_ask_for_a_larger_judge(evidence):
+    from baserate.flows.designing import plan_precision
+
+    found = plan_precision(evidence, relative_std_error=1.0, policies=("violence",), human=200)
+    assert found.split == "people fixed"
+    assert found.rows[0].human == 200
+    assert found.rows[0].judge >= 200 > evidence.programme.sampling.judge_budget
+
+
 def test_the_cheapest_split_costs_no_more_than_growing_both_budgets(evidence):
     from dataclasses import replace
 

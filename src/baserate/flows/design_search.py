@@ -99,7 +99,7 @@ class Search:
         self, policies: tuple[str, ...], judge: int | None, human: int | None
     ) -> NeededLabels:
         """Labels a day for the worst of some policies."""
-        now = self._miss(policies, *budgets(self._evidence, judge, human))
+        now = self._miss(policies, *budgets(self._evidence, None, None))
         needed = NeededLabels(policies, None, None, None, _days_at(now, self.days))
         try:
             found = self._found(policies, judge, human)
