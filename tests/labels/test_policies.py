@@ -24,6 +24,7 @@ from baserate.labels.policies import (
     seal_policy,
     token_estimate,
     with_documents,
+    write_guidelines,
     write_starters,
     written_policies,
 )
@@ -393,6 +394,14 @@ def test_the_guideline_says_all_that_the_prompt_says_and_asks_the_network_for_no
         assert anchors <= set(re.findall(r'id="([^"]+)"', page))
 
 
+def test_reviewers_get_the_page_of_each_written_policy_and_of_no_other(tmp_path):
+    (tmp_path / "fruit.md").write_text(FRUIT)
+    short = Policy(id="veg", name="Veg", definition="Vegetables.")
+    paths = write_guidelines([of_programme(), short], tmp_path, tmp_path / "worklists")
+    assert [p.name for p in paths] == ["guideline-fruit.html"]
+    assert paths[0].read_text() == guideline_page(read())
+
+
 def test_markup_in_a_policy_stays_text_on_the_page():
     page = guideline_page(read(changed("in the middle", "<script>alert(1)</script>")))
     assert "<script>" not in page
@@ -503,3 +512,11 @@ def test_a_foreign_scale_is_imported_from_the_command_line_once(run, tmp_path):
     code, _, err = run(*words)
     assert code == 2
     assert "already" in err
+
+
+def test_the_policy_in_the_how_to_passes():
+    page = Path(__file__).parents[2] / "docs" / "howto" / "policy-specialist.md"
+    (example,) = re.findall(r"```markdown\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    linted = lint_text(example, Path("harassment.md"))
+    assert linted.mistakes == []
+    assert {f.code for f in linted.findings} == {"not_sealed", "length"}

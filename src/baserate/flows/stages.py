@@ -29,6 +29,7 @@ from baserate.labels import (
 )
 from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.outcomes import outcomes, shown_subjects
+from baserate.labels.policies import write_guidelines
 from baserate.labels.render import UnitContent
 from baserate.labels.reviews import ReviewImport
 from baserate.records import build_records
@@ -302,7 +303,10 @@ class Stages:
         return True
 
     def write_worklist(self, ds: date) -> list[Path]:
-        """Write what people are asked on a day, as CSV and JSONL; returns the files."""
+        """Write what people are asked on a day, as CSV and JSONL; returns the files.
+
+        The guideline page of each written policy lies beside them.
+        """
         folder = self.workspace.root / "worklists"
         units = self._content(ds, self._sampled_ids("review_samples", ds))
         paths = [folder / f"{ds}.csv", folder / f"{ds}.jsonl"]
@@ -310,6 +314,7 @@ class Stages:
             write_worklist(
                 units, self.programme.policies, path, salt=self.programme.salt, subjects="all"
             )
+        write_guidelines(self.programme.policies, self.workspace.root, folder)
         return paths
 
     # --- collect ---------------------------------------------------------------------------

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from baserate.labels.policies.changes import Change, policy_changes
-from baserate.labels.policies.documents import with_documents, write_starters, written_policies
+from baserate.labels.policies.documents import (
+    with_documents,
+    write_guidelines,
+    write_starters,
+    written_policies,
+)
 from baserate.labels.policies.guideline import guideline_page
 from baserate.labels.policies.harm_definitions import import_harm_definition, policy_id
 from baserate.labels.policies.lint import Linted, lint_file, lint_text, load_policy
@@ -41,6 +46,7 @@ __all__ = [
     "seal_policy",
     "token_estimate",
     "with_documents",
+    "write_guidelines",
     "write_starters",
     "written_policies",
 ]

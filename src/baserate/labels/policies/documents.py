@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from baserate.labels.policies.guideline import guideline_page
 from baserate.labels.policies.lint import load_policy
 from baserate.labels.policies.mistakes import PolicyError
 from baserate.labels.policies.written import WrittenPolicy
@@ -39,6 +40,20 @@ def with_documents(programme: Programme, base: Path) -> Programme:
         for p in programme.policies
     )
     return programme.model_copy(update={"policies": policies}) if documents else programme
+
+
+def write_guidelines(policies: Sequence[Policy], base: Path, folder: Path) -> list[Path]:
+    """Write the reviewers' page of each written policy into a folder; returns the files.
+
+    Raises: PolicyMistakes or PolicyError as ``written_policies``.
+    """
+    written = []
+    for id_, policy in written_policies(policies, base).items():
+        path = folder / f"guideline-{id_}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(guideline_page(policy), encoding="utf-8")
+        written.append(path)
+    return written
 
 
 def write_starters(folder: Path) -> list[Path]:
