@@ -119,6 +119,9 @@ judge:
 #   base_url: https://example.com/v1
 #   model: my-model
 #   api_key_env: MY_API_KEY
+# Judges that might take its place, by name, in the same form: `baserate judge run NAME` lets one
+# label what people labelled, `baserate judge compare NAME` holds it against this one.
+#candidates: {{}}
 
 # Where people's labels of phase 2 come from: files that they fill in (CSV, JSONL or Parquet).
 reviews:
