@@ -119,14 +119,15 @@ judge:
 #   base_url: https://example.com/v1
 #   model: my-model
 #   api_key_env: MY_API_KEY
-# Judges that might take its place, by name, in the same form: `baserate judge run NAME` lets one
-# label what people labelled, `baserate judge compare NAME` holds it against this one.
-#candidates: {{}}
 
 # Where people's labels of phase 2 come from: files that they fill in (CSV, JSONL or Parquet).
 reviews:
   kind: files
   path: "reviews/{{ds}}.csv"
+
+# Judges that might take the judge's place, by name, in the same form: `baserate judge run NAME`
+# lets one label what people labelled, `baserate judge compare NAME` holds it against the judge.
+#candidates: {{}}
 
 estimation:
   # Level of the intervals, and their method where positives were seen: anticipated_gamma, logit,
