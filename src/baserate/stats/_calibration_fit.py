@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import betaln, expit, logit
 
-from baserate.stats.arrays import Array, BoolArray, IntArray
+from baserate.stats.arrays import Array, BoolArray, IntArray, numbers
 from baserate.terms.errors import DesignError
 
 SLOPE_SDS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
@@ -84,9 +84,9 @@ def _by_bin(bins: IntArray, value: Array, n_bins: int) -> Array:
 def check_labels(score: ArrayLike, violating: ArrayLike, design_weight: ArrayLike) -> Labels:
     """The labels as arrays, or a DesignError that says what is wrong with them."""
     labels = Labels(
-        np.asarray(score, dtype=np.float64),
-        np.asarray(violating, dtype=np.float64),
-        np.asarray(design_weight, dtype=np.float64),
+        numbers("score", score),
+        numbers("violating", violating),
+        numbers("design_weight", design_weight),
     )
     shape = labels.score.shape
     if len(shape) != 1 or labels.violating.shape != shape or labels.weight.shape != shape:

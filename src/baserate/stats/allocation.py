@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from baserate.stats.arrays import Array, IntArray, finite
+from baserate.stats.arrays import Array, IntArray, finite, numbers, one_or_each
 from baserate.stats.inclusion import clipped_to_sum
 from baserate.stats.minimax import minimise_worst
 from baserate.terms.errors import DesignError
@@ -35,9 +35,9 @@ def neyman(n: float, n_units: ArrayLike, sd: ArrayLike, cost: ArrayLike | float 
     """
     spread = _spreads(n_units, sd)
     costs = _costs(cost, spread.size)
-    if not n > 0.0 or float(spread.sum()) <= 0.0:
+    if not 0.0 < n < np.inf or float(spread.sum()) <= 0.0:
         raise DesignError(
-            "an allocation needs a budget above 0 and a stratum with spread",
+            "an allocation needs a finite budget above 0 and a stratum with spread",
             code="nothing_to_allocate",
         )
     share = spread * np.sqrt(costs)
@@ -269,18 +269,23 @@ class _Problem(NamedTuple):
         cost: ArrayLike | float,
     ) -> _Problem:
         units, goals = finite("n_units", n_units), finite("target", target)
-        square = np.asarray(variance, dtype=np.float64)
-        if square.shape != (units.size, goals.size) or not bool((square >= 0.0).all()):
+        square = numbers("variance", variance)
+        if square.shape != (units.size, goals.size) or not bool(
+            ((square >= 0.0) & np.isfinite(square)).all()
+        ):
             raise DesignError(
-                "variance needs one row per stratum and one column per rate, all 0 or above",
+                "variance needs a row per stratum and a column per rate, all finite, 0 or above",
                 expected=f"shape ({units.size}, {goals.size})",
                 got=f"shape {square.shape}",
             )
         if goals.min() <= 0.0 or units.min() <= 0.0:
             raise DesignError("targets and numbers of units must be above 0", code="bad_target")
         low, high = _bounds(lower, units if upper is None else upper, units.size)
-        if low.min() <= 0.0:
-            raise DesignError("every stratum needs a lower bound above 0", code="bad_bounds")
+        if low.min() <= 0.0 or not np.isfinite(high).all():
+            raise DesignError(
+                "every stratum needs a lower bound above 0 and a finite upper one",
+                code="bad_bounds",
+            )
         scaled = units[:, None] ** 2 * square / goals
         return cls(scaled, (scaled / units[:, None]).sum(axis=0), low, high, _costs(cost, low.size))
 
@@ -316,15 +321,15 @@ def _spreads(n_units: ArrayLike, sd: ArrayLike) -> Array:
 
 
 def _costs(cost: ArrayLike | float, n_strata: int) -> Array:
-    costs = np.broadcast_to(np.asarray(cost, dtype=np.float64), (n_strata,))
+    costs = one_or_each("cost", cost, (n_strata,))
     if not bool((np.isfinite(costs) & (costs > 0.0)).all()):
         raise DesignError("cost must be finite and above 0", code="cost_not_positive")
     return costs
 
 
 def _bounds(lower: ArrayLike | float, upper: ArrayLike | float, n: int) -> tuple[Array, Array]:
-    low = np.broadcast_to(np.asarray(lower, dtype=np.float64), (n,))
-    high = np.broadcast_to(np.asarray(upper, dtype=np.float64), (n,))
+    low = one_or_each("lower", lower, (n,))
+    high = one_or_each("upper", upper, (n,))
     if not bool((low <= high).all()):
         raise DesignError("a lower bound exceeds its upper bound", code="bad_bounds")
     return low, high

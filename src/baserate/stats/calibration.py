@@ -25,7 +25,7 @@ from baserate.stats._calibration_fit import (
     posterior,
     rank_curve,
 )
-from baserate.stats.arrays import Array, IntArray
+from baserate.stats.arrays import Array, IntArray, finite, numbers
 from baserate.terms.errors import DesignError
 
 
@@ -230,12 +230,20 @@ def pool_adjacent_violators(value: ArrayLike, weight: ArrayLike) -> Array:
     Args:
         value: x_j, shape (m,).
         weight: w_j > 0, shape (m,).
+    Raises: DesignError if a value or weight is not finite, a weight is not above 0, or the
+        shapes differ.
     References: Barlow, Bartholomew, Bremner & Brunk (1972), ch. 1.
     Example:
         >>> pool_adjacent_violators([1.0, 3.0, 2.0], [1.0, 1.0, 1.0])
         array([1. , 2.5, 2.5])
     """
-    values, weights = np.asarray(value, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    values, weights = finite("value", value), finite("weight", weight)
+    if values.shape != weights.shape or (weights.size and weights.min() <= 0.0):
+        raise DesignError(
+            "every value needs a weight above 0",
+            code="weight_not_positive",
+            got=f"{values.size} values, {weights.size} weights",
+        )
     sums = Sums(values * weights, weights, weights**2, weights)
     blocks = pool(sums, lambda total, mass, square, centre: total / mass)
     return np.asarray(sums.pooled(blocks).share()[blocks])
@@ -265,10 +273,15 @@ def time_cross_fitted(
     Raises: DesignError as fit does.
     References: Zrnic & Candès (2024) on cross-fitting.
     """
-    scores = np.asarray(score, dtype=np.float64)
-    verdicts = np.asarray(violating, dtype=np.float64)
-    weights = np.asarray(design_weight, dtype=np.float64)
-    periods = np.asarray(period)
+    scores, verdicts = numbers("score", score), numbers("violating", violating)
+    weights, periods = numbers("design_weight", design_weight), np.asarray(period)
+    shapes = [part.shape for part in (scores, verdicts, weights, periods)]
+    if periods.ndim != 1 or len(set(shapes)) > 1:
+        raise DesignError(
+            "every labelled unit needs a score, a verdict, a weight and a period",
+            code="shape",
+            got=f"shapes {', '.join(map(str, shapes))}",
+        )
     fitted: dict[Hashable, ScoreCalibration] = {}
     for label in np.unique(periods)[1:]:
         past = periods < label

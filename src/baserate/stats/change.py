@@ -145,10 +145,16 @@ def coordinated_joint_prob(prob_a: ArrayLike, prob_b: ArrayLike, *, rotation: fl
         prob_b: In (0, 1], shape (m,).
         rotation: delta, in [0, 1).
     Returns: Shape (m,); 0 where the two cannot meet.
-    Raises: DesignError if the rotation lies outside [0, 1).
+    Raises: DesignError if the rotation lies outside [0, 1) or the shapes differ.
     References: Ohlsson (1995), Coordination of samples using permanent random numbers.
     """
     p_a, p_b = probabilities("prob_a", prob_a), probabilities("prob_b", prob_b)
+    if p_a.shape != p_b.shape:
+        raise DesignError(
+            "prob_a and prob_b must have one value per unit each",
+            code="shape",
+            got=f"shapes {p_a.shape} and {p_b.shape}",
+        )
     if not 0.0 <= rotation < 1.0:
         raise DesignError("rotation must lie in [0, 1)", got=repr(rotation))
     # The second takes u in [1 - rotation, 1 - rotation + pi_b), wrapped around at 1.
@@ -183,7 +189,7 @@ def benjamini_hochberg(
         rate: False-discovery rate, in (0, 1).
         dependence: ``"positive"`` (or none): Benjamini-Hochberg, c = 1; ``"any"``:
             Benjamini-Yekutieli, c = sum of 1/j.
-    Raises: DesignError if a p-value lies outside [0, 1].
+    Raises: DesignError if a p-value lies outside [0, 1] or the rate outside (0, 1).
     References: Benjamini & Hochberg (1995); Benjamini & Yekutieli (2001).
 
     Example:
@@ -193,6 +199,8 @@ def benjamini_hochberg(
     p = finite("p_values", p_values)
     if p.size and (p.min() < 0.0 or p.max() > 1.0):
         raise DesignError("a p-value lies outside [0, 1]", code="not_a_probability")
+    if not 0.0 < rate < 1.0:
+        raise DesignError("a false-discovery rate lies in (0, 1)", got=repr(rate))
     if dependence not in ("positive", "any"):
         raise DesignError("dependence is 'positive' or 'any'", got=repr(dependence))
     rank = np.arange(1, p.size + 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from baserate.stats._weighted import unit_weights
-from baserate.stats.arrays import Array, IntArray
+from baserate.stats.arrays import Array, IntArray, finite
 from baserate.terms.errors import DesignError, LabelError
 
 _TINY = 1e-300
@@ -119,8 +119,9 @@ def _read_votes(
     gold: ArrayLike | None,
     design_weight: ArrayLike | None,
 ) -> _Votes:
-    codes = [np.asarray(values) for values in (item, labeler, category)]
-    for name, values in zip(("item", "labeler", "category"), codes, strict=True):
+    given_codes = {"item": item, "labeler": labeler, "category": category}
+    codes = [finite(name, values) for name, values in given_codes.items()]
+    for name, values in zip(given_codes, codes, strict=True):
         if values.ndim != 1 or values.shape != codes[0].shape:
             raise DesignError(f"{name} needs one code per rating", got=f"shape {values.shape}")
         if values.size and (values.min() < 0 or np.any(values != values.astype(np.int64))):

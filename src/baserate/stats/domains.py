@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array
+from baserate.stats.arrays import Array, numbers
 from baserate.terms.errors import DesignError
 
 
@@ -20,9 +20,13 @@ def domain_columns(values: ArrayLike, domain: ArrayLike, n_domains: int) -> Arra
         n_domains: How many domains there are, seen or not.
     Raises: DesignError if a code lies outside -1 .. n_domains - 1.
     """
-    y = np.asarray(values, dtype=np.float64)
+    y = np.atleast_1d(numbers("values", values))
     y = y[:, None] if y.ndim == 1 else y
     codes = np.asarray(domain)
+    if codes.size and codes.dtype.kind not in "iub":
+        raise DesignError(
+            "domain codes must be whole numbers", code="not_codes", got=f"values of {codes.dtype}"
+        )
     if codes.shape != (y.shape[0],) or (
         codes.size and (codes.min() < -1 or codes.max() >= n_domains)
     ):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from baserate.stats.arrays import Array, IntArray, finite
+from baserate.stats.arrays import Array, IntArray, finite, numbers
 from baserate.terms.errors import DesignError
 
 
@@ -281,7 +281,7 @@ def cluster_estimates(
     Raises: DesignError on a stratum with one cluster or a domain without exposure.
     References: Wolter (2007), sec. 1.4.
     """
-    y = np.asarray(wy, dtype=np.float64)
+    y = numbers("wy", wy)
     y = y[:, None] if y.ndim == 1 else y
     x, n_h = finite("wx", wx), finite("clusters_in_stratum", clusters_in_stratum)
     if n_h.size == 0 or n_h.min() < 2.0:
@@ -289,6 +289,13 @@ def cluster_estimates(
             "a stratum has a single cluster",
             code="one_unit",
             hint="collapse it with a neighbouring stratum before calling",
+        )
+    if y.ndim != 2 or y.shape[0] != x.size or not np.isfinite(y).all():
+        raise DesignError(
+            "wy must be finite, a row per value of wx",
+            code="shape",
+            expected=f"shape ({x.size},) or ({x.size}, P)",
+            got=f"shape {y.shape}",
         )
     cell = _cells(domain, n_domains, stratum, n_h.size, x.size)
     codes = np.asarray(domain)
@@ -320,6 +327,12 @@ def _cells(
     d = np.asarray(domain)
     h = np.zeros(1, dtype=np.int64) if stratum is None else np.asarray(stratum)
     for name, codes, low, high in (("domain", d, -1, n_domains), ("stratum", h, 0, n_strata)):
+        if codes.size and codes.dtype.kind not in "iub":
+            raise DesignError(
+                f"{name} codes must be whole numbers",
+                code="not_codes",
+                got=f"values of {codes.dtype}",
+            )
         if codes.shape not in ((n,), (1,)) or (
             codes.size and (codes.min() < low or codes.max() >= high)
         ):

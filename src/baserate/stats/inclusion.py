@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, BoolArray, IntArray, finite
+from baserate.stats.arrays import Array, BoolArray, IntArray, finite, one_or_each
 from baserate.terms.errors import DesignError
 
 
@@ -94,7 +94,7 @@ def inclusion_probs(size: ArrayLike, n: float, *, floor: ArrayLike | float | Non
 
 
 def _floors(floor: ArrayLike | float, n_units: int) -> Array:
-    floors = np.broadcast_to(np.asarray(floor, dtype=np.float64), (n_units,))
+    floors = one_or_each("floor", floor, (n_units,))
     if not bool(((floors >= 0.0) & (floors <= 1.0)).all()):
         raise DesignError(
             "floor must lie in [0, 1]",
@@ -120,6 +120,8 @@ def clipped_to_sum(size: Array, total: float, lower: Array, upper: Array) -> Arr
     Raises: DesignError if no such vector exists.
     References: box-constrained Neyman allocation: Gabler, Ganninger & Münnich (2012).
     """
+    if not np.isfinite(total):
+        raise DesignError("the total must be finite", code="not_finite", got=str(total))
     slack = 1e-9 * max(1.0, abs(total))
     if lower.sum() > total + slack or upper.sum() < total - slack or (lower > upper).any():
         raise DesignError(

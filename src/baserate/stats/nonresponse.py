@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, BoolArray, IntArray, finite, probabilities
+from baserate.stats.arrays import Array, BoolArray, IntArray, finite, one_or_each, probabilities
 from baserate.stats.phases import Phase
 from baserate.terms.errors import DesignError
 
@@ -67,7 +67,7 @@ def worst_case_bounds(
     if not denominator_total > 0.0:
         raise DesignError("T_x must be positive", code="empty_domain", got=f"{denominator_total}")
     low, high = (
-        np.where(seen, values, finite("a bound", np.broadcast_to(end, pi.shape)))
+        np.where(seen, values, finite("a bound", one_or_each("a bound", end, pi.shape)))
         for end in (least, largest)
     )
     if (low > high).any():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from baserate.stats.arrays import Array, BoolArray, finite, probabilities
+from baserate.stats.arrays import Array, BoolArray, finite, one_or_each, probabilities
 from baserate.stats.intervals import logit_limits
 from baserate.stats.multipolicy import solve_multi_policy
 from baserate.stats.sizes import RateEstimator, anticipated_sigma2, largest_contribution
@@ -89,12 +89,14 @@ def anticipate(
             code="empty_domain",
             got=f"{int(chosen.sum())} units in the domain",
         )
-    v = np.broadcast_to(np.asarray(exposure, dtype=np.float64), prob.shape)[chosen]
-    spread = np.broadcast_to(np.asarray(var_mu, dtype=np.float64), prob.shape)[chosen]
+    v = one_or_each("exposure", exposure, prob.shape)[chosen]
+    spread = one_or_each("var_mu", var_mu, prob.shape)[chosen]
     prob, p = prob[chosen], p[chosen]
     total = float(v.sum())
-    if not total > 0.0:
-        raise DesignError("the domain has no exposure", code="empty_domain")
+    if v.min() < 0.0 or not 0.0 < total < np.inf:
+        raise DesignError(
+            "the domain has no exposure, or one that is negative or endless", code="empty_domain"
+        )
     rate = float(v @ p) / total
     sigma2 = anticipated_sigma2(p, spread, estimator=estimator, rate=rate)
     parts = (1.0 / prob - 1.0) * v**2 * sigma2

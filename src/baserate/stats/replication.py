@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg, special
 
-from baserate.stats.arrays import Array, IntArray, finite, probabilities
+from baserate.stats.arrays import Array, IntArray, finite, one_or_each, probabilities
 from baserate.terms.errors import DesignError
 
 
@@ -286,7 +286,7 @@ def _share(sampled_share: ArrayLike | None, layer: IntArray, n_strata: int) -> A
     """f_h of each stratum, from a value per unit or one for all."""
     share = np.zeros(n_strata)
     if sampled_share is not None:
-        given = np.broadcast_to(np.asarray(sampled_share, dtype=np.float64), layer.shape)
+        given = one_or_each("sampled_share", sampled_share, layer.shape)
         if not (np.isfinite(given).all() and given.min() >= 0.0 and given.max() <= 1.0):
             raise DesignError("sampled_share must lie in [0, 1]", code="not_a_probability")
         share[layer] = given

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, finite
+from baserate.stats.arrays import Array, finite, one_or_each, probabilities
 from baserate.stats.exact_sums import exact_sum
 from baserate.stats.inclusion import positive_sizes
 from baserate.terms.errors import DesignError
@@ -47,7 +47,7 @@ def anticipated_sigma2(
         Isaki & Fuller (1982).
     """
     prob = finite("mu", mu)
-    spread = np.broadcast_to(np.asarray(var_mu, dtype=np.float64), prob.shape)
+    spread = one_or_each("var_mu", var_mu, prob.shape)
     if prob.size and (prob.min() < 0.0 or prob.max() > 1.0):
         raise DesignError(
             "mu must be a probability",
@@ -225,9 +225,17 @@ def defensive_mixture(
             code="bad_shares",
             got=", ".join(f"{share:g}" for share in shares),
         )
+    given = [finite(f"part {number}", part) for number, part in enumerate(parts)]
+    if any(part.shape != core.shape for part in given):
+        raise DesignError(
+            "every part of a defensive mixture needs one value per unit",
+            code="shape",
+            expected=f"shape {core.shape}",
+            got=", ".join(str(part.shape) for part in given),
+        )
     mixed = max(rest, 0.0) * _normalised("size", core)
-    for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
-        mixed = mixed + share * _normalised(f"part {number}", finite(f"part {number}", part))
+    for number, (part, share) in enumerate(zip(given, shares, strict=True)):
+        mixed = mixed + share * _normalised(f"part {number}", part)
     return positive_sizes(mixed)
 
 
@@ -290,17 +298,24 @@ def largest_contribution(exposure: ArrayLike, inclusion_prob: ArrayLike) -> floa
     Args:
         exposure: v_i >= 0, shape (N,).
         inclusion_prob: pi_i in (0, 1], shape (N,).
-    Raises: DesignError if shapes differ or a probability is not above 0.
+    Raises: DesignError if shapes differ, an exposure is negative or a probability lies outside
+        (0, 1].
     References: Hesterberg (1995) for the bound sum(v) / (alpha n) under a mixture.
     """
-    v, prob = finite("exposure", exposure), positive_sizes(inclusion_prob)
-    if v.shape != prob.shape:
-        raise DesignError("exposure and inclusion_prob must have one value per unit")
+    v, prob = finite("exposure", exposure), probabilities("inclusion_prob", inclusion_prob)
+    if v.shape != prob.shape or v.size == 0:
+        raise DesignError(
+            "exposure and inclusion_prob must have one value per unit, and at least one",
+            code="shape",
+            got=f"shapes {v.shape} and {prob.shape}",
+        )
+    if v.min() < 0.0:
+        raise DesignError("exposure must be 0 or above", code="exposure_negative")
     return float((v / prob).max())
 
 
 def _exposures(exposure: ArrayLike | float, n_units: int) -> Array:
-    v = np.broadcast_to(np.asarray(exposure, dtype=np.float64), (n_units,))
+    v = one_or_each("exposure", exposure, (n_units,))
     if not bool((np.isfinite(v) & (v > 0.0)).all()):
         raise DesignError(
             "exposure must be finite and above 0",
@@ -311,7 +326,7 @@ def _exposures(exposure: ArrayLike | float, n_units: int) -> Array:
 
 
 def _per_cost(size: Array, cost: ArrayLike | float) -> Array:
-    costs = np.broadcast_to(np.asarray(cost, dtype=np.float64), size.shape)
+    costs = one_or_each("cost", cost, size.shape)
     if not bool((np.isfinite(costs) & (costs > 0.0)).all()):
         raise DesignError("cost must be finite and above 0", code="cost_not_positive")
     return np.asarray(size / np.sqrt(costs))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, IntArray, finite, probabilities
+from baserate.stats.arrays import Array, IntArray, finite, one_or_each, probabilities
 from baserate.stats.phases import stratum_sums
 from baserate.terms.errors import DesignError
 
@@ -213,7 +213,7 @@ def ultimate_cluster_variance(
 def _stratum_share(sampled_share: ArrayLike | None, strata: IntArray) -> Array:
     """f_h of each stratum, from a value per unit or one for all; 0 if not given."""
     given = 0.0 if sampled_share is None else sampled_share
-    share = np.broadcast_to(np.asarray(given, dtype=np.float64), strata.shape)
+    share = one_or_each("sampled_share", given, strata.shape)
     if not (np.isfinite(share).all() and share.min() >= 0.0 and share.max() <= 1.0):
         raise DesignError("sampled_share must lie in [0, 1]", code="not_a_probability")
     return np.asarray(np.bincount(strata, weights=share) / np.bincount(strata))

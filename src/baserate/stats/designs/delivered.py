@@ -53,6 +53,8 @@ def delivered_inclusion_probs(
         Rosén (2000).
     """
     stated = probabilities("inclusion_prob", inclusion_prob)
+    if stated.size == 0:
+        raise DesignError("no unit to draw from", code="empty_frame")
     n = whole_sample_size(stated, law)
     if law not in ("sequential_poisson", "pareto", "successive"):
         raise DesignError(

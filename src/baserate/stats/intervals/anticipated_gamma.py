@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array, finite
+from baserate.stats.arrays import Array, finite, numbers, one_or_each
 from baserate.stats.intervals.binomial import logit_interval
 from baserate.stats.intervals.gamma import gamma_ends
 from baserate.stats.intervals.interval import Interval, Side, bounded
@@ -41,7 +41,8 @@ def doubted_model(mu: ArrayLike, var_mu: ArrayLike, *, doubt: float = 0.5) -> Ar
         >>> doubted_model([0.0, 0.4], [0.0004, 0.0])
         array([0.01, 0.4 ])
     """
-    given, variance = np.asarray(mu, np.float64), np.asarray(var_mu, np.float64)
+    given = numbers("mu", mu)
+    variance = one_or_each("var_mu", var_mu, given.shape)
     if not (doubt >= 0.0 and bool((variance >= 0.0).all()) and bool(np.isfinite(given).all())):
         raise DesignError(
             "a model is doubted by finite probabilities and variances that are not negative",
@@ -74,11 +75,11 @@ def contaminated_model(mu: ArrayLike, exposure: ArrayLike = 1.0, *, share: float
         array([0.02, 0.38])
     """
     given = finite("mu", mu)
-    v = np.broadcast_to(np.asarray(exposure, dtype=np.float64), given.shape)
+    v = one_or_each("exposure", exposure, given.shape)
     if not 0.0 <= share <= 1.0:
         raise DesignError("the share must lie in [0, 1]", code="share", got=repr(share))
-    if not float(v.sum()) > 0.0:
-        raise DesignError("the exposures sum to nothing", code="empty_domain")
+    if not (bool((v >= 0.0).all()) and 0.0 < float(v.sum()) < np.inf):
+        raise DesignError("exposures must be finite, 0 or above and not all 0", code="empty_domain")
     return np.asarray((1.0 - share) * given + share * float(v @ given) / float(v.sum()))
 
 

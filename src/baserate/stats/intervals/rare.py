@@ -10,10 +10,9 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import finite, probabilities
+from baserate.stats.arrays import finite, one_or_each, probabilities
 from baserate.stats.intervals.binomial import logit_interval
 from baserate.stats.intervals.interval import Interval, Side, bounded, zero_count_limit
 from baserate.stats.sizes import blind_spot_defence
@@ -178,7 +177,7 @@ def anticipated_variance_of_total(
     if moment.size and moment.min() < 0.0:
         raise DesignError("second_moment must not be negative", got=f"{moment.min()}")
     pi = probabilities("inclusion_prob", inclusion_prob)
-    before = probabilities("earlier_prob", np.broadcast_to(earlier_prob, moment.shape))
+    before = probabilities("earlier_prob", one_or_each("earlier_prob", earlier_prob, moment.shape))
     power = 2.0 if rows == "sample" else 1.0
     return float(((1.0 - pi) / pi * moment / before**power).sum())
 

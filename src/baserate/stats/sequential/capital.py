@@ -178,11 +178,13 @@ def rate_sequence(
         rate_max: Largest possible rate.
     Assumes: as `daily_capital`.
     Bias: coverage is guaranteed at every day; conservative.
-    Raises: DesignError for a wrong shape.
+    Raises: DesignError for a wrong shape, or a rate_max that is not finite and above 0.
     References: Howard et al. (2021) for mixtures; Waudby-Smith & Ramdas (2024).
     """
     if capital.rate.ndim != 1:
         raise DesignError("one rate at a time", got=f"shape {capital.rate.shape}")
+    if not 0.0 < rate_max < np.inf:
+        raise DesignError("rate_max must be finite and above 0", got=str(rate_max))
     days = np.arange(1, capital.n_days + 1, dtype=np.int64)
     grown = np.cumsum(capital.log_growth, axis=0)
     log_threshold = -np.log(error_probability(alpha))

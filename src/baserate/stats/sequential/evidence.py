@@ -31,7 +31,7 @@ def alarm_threshold(detector: Detector, alpha: float, horizon: int) -> float:
         length that a threshold 1/α would control instead.
     """
     error_probability(alpha)
-    if horizon < 1:
+    if not 1 <= horizon < np.inf:
         raise DesignError("horizon must be at least one look", got=str(horizon))
     if detector == "e-process":
         return float(-np.log(alpha))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from baserate.stats.arrays import Array
+from baserate.stats.arrays import Array, numbers
 from baserate.terms.errors import DesignError
 
 
@@ -25,12 +25,19 @@ def rolling_z(
     Assumes: one look. Read daily it alarms on most drift-free years: 7 against 28 days reach 1.96
         in practically all of them, 3.0 in about half. Use `watch_rate` to watch.
     Bias: days before the first full window, and windows without any variance, give 0.
-    Raises: DesignError for windows below one day or shapes that differ.
+    Raises: DesignError for windows below one day, shapes that differ, or a value that is
+        not finite.
     References: Armitage, McPherson & Rowe (1969), on repeated significance tests.
     """
-    rate, spread = np.asarray(estimate, np.float64), np.asarray(variance, np.float64)
+    rate, spread = numbers("estimate", estimate), numbers("variance", variance)
     if rate.shape != spread.shape or rate.ndim == 0:
         raise DesignError("estimate and variance need one value per day each")
+    if not bool((np.isfinite(rate) & np.isfinite(spread) & (spread >= 0.0)).all()):
+        raise DesignError(
+            "every day needs a finite rate and a finite variance, 0 or above",
+            code="not_finite",
+            hint="leave days without an estimate out",
+        )
     if recent < 1 or before < 1:
         raise DesignError("windows must hold at least one day", got=f"{recent} and {before}")
     z = np.zeros(rate.shape)

@@ -1,0 +1,84 @@
+"""Bad input is refused with a named error: never a silent NaN, never a bare numpy exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from baserate.stats.allocation import allocate_worst, bethel, box_constrained, neyman
+from baserate.stats.calibration import (
+    fit_binned_calibration,
+    pool_adjacent_violators,
+    time_cross_fitted,
+)
+from baserate.stats.change import benjamini_hochberg, coordinated_joint_prob
+from baserate.stats.dawid_skene import dawid_skene
+from baserate.stats.designs import delivered_inclusion_probs
+from baserate.stats.domains import domain_columns
+from baserate.stats.grouped_sums import GroupedSums, cluster_estimates
+from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.intervals.anticipated_gamma import contaminated_model, doubted_model
+from baserate.stats.planning import anticipate
+from baserate.stats.sequential import rolling_z
+from baserate.stats.sequential.capital import daily_capital, rate_sequence, spread_bets
+from baserate.stats.sequential.evidence import alarm_threshold
+from baserate.stats.sizes import anticipated_sigma2, defensive_mixture, largest_contribution
+from baserate.stats.totals import horvitz_thompson_total
+from baserate.stats.variance import ultimate_cluster_variance
+from baserate.terms.errors import DesignError
+
+NAN, INF = float("nan"), float("inf")
+UNITS, SD = [50.0, 60.0], [0.1, 0.2]
+SPREAD, GOAL = [[0.1, 0.2], [0.3, 0.1]], [50.0, 60.0]
+CAPITAL = daily_capital([0.01, 0.02], [0, 1], 2, spread_bets(0.01, 0.1))
+
+REFUSED: dict[str, Callable[[], object]] = {
+    "words for outcomes": lambda: horvitz_thompson_total(["a", "b"], [0.5, 0.5]),
+    "rows of two lengths": lambda: horvitz_thompson_total([[1.0], [1.0, 2.0]], [0.5, 0.5]),
+    "words for labels": lambda: fit_binned_calibration(["a"], [1], [1.0]),
+    "a floor too many": lambda: inclusion_probs([1.0, 2.0, 3.0], 2, floor=[0.1, 0.1]),
+    "a share too many": lambda: ultimate_cluster_variance(
+        [1.0, 2.0], [1.0, 1.0], [0, 1], sampled_share=[0.1] * 3
+    ),
+    "an endless sample": lambda: neyman(INF, UNITS, SD),
+    "no number of labels": lambda: box_constrained(NAN, UNITS, SD),
+    "a bound too many": lambda: box_constrained(10, UNITS, SD, lower=[1.0] * 3),
+    "no budget": lambda: allocate_worst(NAN, UNITS, SPREAD, GOAL),
+    "an endless variance": lambda: allocate_worst(10, UNITS, [[INF, 1.0], [1.0, 1.0]], GOAL),
+    "an endless stratum": lambda: bethel(UNITS, SPREAD, GOAL, upper=[INF, 60.0]),
+    "a value that is missing": lambda: pool_adjacent_violators([NAN, 1.0], [1.0, 1.0]),
+    "a weight below 0": lambda: pool_adjacent_violators([0.0, 1.0], [-1.0, 1.0]),
+    "a weight too few": lambda: pool_adjacent_violators([0.0, 1.0], [1.0]),
+    "a period too few": lambda: time_cross_fitted([0.1, 0.2], [0, 1], [1.0, 1.0], [1]),
+    "a discovery rate above 1": lambda: benjamini_hochberg([0.1], rate=5.0),
+    "a discovery rate missing": lambda: benjamini_hochberg([0.1], rate=NAN),
+    "two lengths of samples": lambda: coordinated_joint_prob([0.1, 0.2], [0.1]),
+    "an item missing": lambda: dawid_skene([NAN, 1], [0, 0], [0, 1], n_classes=2),
+    "nothing to draw from": lambda: delivered_inclusion_probs([], "pareto"),
+    "a domain missing": lambda: domain_columns([1.0, 2.0], [NAN, 0.0], 2),
+    "a stratum missing": lambda: GroupedSums.from_rows(
+        [1.0, 0.0], [2.0, 2.0], [0, 0], 1, stratum=[NAN, 0.0]
+    ),
+    "a cluster's sum missing": lambda: cluster_estimates(
+        [NAN, 1.0], [1.0, 1.0], [0, 0], 1, [0, 0], [2]
+    ),
+    "a cluster's sum too few": lambda: cluster_estimates([1.0], [1.0, 1.0], [0, 0], 1, [0, 0], [2]),
+    "an endless exposure in a model": lambda: contaminated_model([0.1, 0.2], [INF, 1.0]),
+    "a variance too few": lambda: doubted_model([0.1, 0.2, 0.3], [0.1, 0.1]),
+    "an endless exposure in a plan": lambda: anticipate([0.5, 0.5], [0.1, 0.1], [INF, 1.0]),
+    "an exposure below 0": lambda: anticipate([0.5, 0.5], [0.1, 0.1], [-1.0, 2.0]),
+    "a day missing": lambda: rolling_z([NAN, *[0.1] * 40], [0.1] * 41),
+    "a day's variance below 0": lambda: rolling_z([0.1] * 41, [-1.0, *[0.1] * 40]),
+    "a largest rate missing": lambda: rate_sequence(CAPITAL, rate_max=NAN),
+    "looks missing": lambda: alarm_threshold("e-process", 0.05, NAN),  # type: ignore[arg-type]
+    "a model's variance too few": lambda: anticipated_sigma2([0.1] * 3, [0.1] * 2),
+    "a part too short": lambda: defensive_mixture([1.0, 2.0], [[1.0]], [0.1]),
+    "a probability above 1": lambda: largest_contribution([1.0, 1.0], [0.5, 1.5]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_with_a_named_error(case: str) -> None:
+    with pytest.raises(DesignError):
+        REFUSED[case]()
