@@ -15,10 +15,13 @@ from baserate.stats.calibration import (
 from baserate.stats.change import benjamini_hochberg, coordinated_joint_prob
 from baserate.stats.dawid_skene import dawid_skene
 from baserate.stats.designs import delivered_inclusion_probs
+from baserate.stats.detectable import labels_for_change, minimum_detectable_change
 from baserate.stats.domains import domain_columns
 from baserate.stats.grouped_sums import GroupedSums, cluster_estimates
 from baserate.stats.inclusion import inclusion_probs
+from baserate.stats.intervals import logit_interval, proportion_interval
 from baserate.stats.intervals.anticipated_gamma import contaminated_model, doubted_model
+from baserate.stats.intervals.proportion import Method
 from baserate.stats.planning import anticipate
 from baserate.stats.sequential import rolling_z
 from baserate.stats.sequential.capital import daily_capital, rate_sequence, spread_bets
@@ -71,6 +74,9 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a day missing": lambda: rolling_z([NAN, *[0.1] * 40], [0.1] * 41),
     "a day's variance below 0": lambda: rolling_z([0.1] * 41, [-1.0, *[0.1] * 40]),
     "a largest rate missing": lambda: rate_sequence(CAPITAL, rate_max=NAN),
+    "an error below 0": lambda: logit_interval(0.5, -1.0),
+    "no change to detect in": lambda: labels_for_change(0.01, 0.01, INF),
+    "an endless error": lambda: minimum_detectable_change(0.01, INF),
     "looks missing": lambda: alarm_threshold("e-process", 0.05, NAN),  # type: ignore[arg-type]
     "a model's variance too few": lambda: anticipated_sigma2([0.1] * 3, [0.1] * 2),
     "a part too short": lambda: defensive_mixture([1.0, 2.0], [[1.0]], [0.1]),
@@ -82,3 +88,25 @@ REFUSED: dict[str, Callable[[], object]] = {
 def test_bad_input_is_refused_with_a_named_error(case: str) -> None:
     with pytest.raises(DesignError):
         REFUSED[case]()
+
+
+def test_strata_without_spread_still_cost_no_more_than_the_budget() -> None:
+    assert box_constrained(10, UNITS, [0.0, 0.0]).sum() == pytest.approx(10)
+    assert allocate_worst(10, UNITS, [[0.0], [0.0]], [1.0]).cost == pytest.approx(10)
+
+
+@pytest.mark.parametrize("method", ["logit", "anticipated_gamma", "guarded_gamma"])
+def test_where_every_unit_violates_the_interval_has_a_width(method: Method) -> None:
+    ends = proportion_interval(
+        1.0,
+        0.0,
+        n=100,
+        method=method,
+        largest_contribution=0.01,
+        anticipated_variance=1e-5,
+        anticipated_value=0.9,
+        invisible_share=0.25,
+    )
+    assert ends.lower == pytest.approx(1 - 0.0369, abs=1e-4)
+    assert ends.upper == 1.0
+    assert ends.reason == "the variance estimate is zero"

@@ -73,7 +73,7 @@ def box_constrained(
     spread = _spreads(n_units, sd)
     costs = _costs(cost, spread.size)
     low, high = _bounds(lower, n_units if upper is None else upper, spread.size)
-    tiny = 1e-12 * max(float(spread.max()), 1e-300)
+    tiny = 1e-12 * (float(spread.max()) or 1.0)
     size = np.maximum(spread, tiny) * np.sqrt(costs)
     return np.asarray(clipped_to_sum(size, n, costs * low, costs * high) / costs)
 
@@ -299,7 +299,7 @@ class _Problem(NamedTuple):
 
     def _sizes(self, weights: Array, budget: float) -> Array:
         size = np.sqrt((self.spread2 * weights).sum(axis=1) * self.cost)
-        size = np.maximum(size, 1e-12 * max(float(size.max()), 1e-300))
+        size = np.maximum(size, 1e-12 * (float(size.max()) or 1.0))
         spent = clipped_to_sum(size, budget, self.cost * self.lower, self.cost * self.upper)
         return np.asarray(spent / self.cost)
 

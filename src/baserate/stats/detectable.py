@@ -57,8 +57,8 @@ def minimum_detectable_change(
     after = std_error_before if std_error_after is None else std_error_after
     if not (
         0.0 < rate < 1.0
-        and std_error_before > 0.0
-        and after > 0.0
+        and 0.0 < std_error_before < np.inf
+        and 0.0 < after < np.inf
         and 0.0 <= correlation < 1.0
         and 0.0 < alpha < power < 1.0
     ):
@@ -117,8 +117,8 @@ def labels_for_change(
     """
     if not (
         0.0 < rate < 1.0
-        and variance_per_label > 0.0
-        and relative_change >= -1.0
+        and 0.0 < variance_per_label < np.inf
+        and -1.0 <= relative_change < np.inf
         and relative_change != 0.0
         and 0.0 < alpha < power < 1.0
     ):

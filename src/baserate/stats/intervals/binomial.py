@@ -71,6 +71,12 @@ def logit_interval(
         )
     z, odds, spread = normal_quantile(level, side), special.logit(value), value * (1.0 - value)
     above = std_error if upper_std_error is None else upper_std_error
+    if not (std_error >= 0.0 and above >= 0.0):
+        raise DesignError(
+            "a logit interval needs standard errors of 0 or above",
+            code="std_error",
+            got=f"{std_error!r} and {above!r}",
+        )
     lower = float(special.expit(odds - z * std_error / spread))
     upper = float(special.expit(odds + z * above / spread))
     return bounded(lower, upper, level=level, side=side, method="logit", value=value)

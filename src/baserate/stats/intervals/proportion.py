@@ -105,7 +105,8 @@ def proportion_interval(
         return _counted(value, n, level, side, method)
     if (value <= 0.0) if n_positive is None else (n_positive == 0):
         return _nothing_found(largest_contribution, level, side, method)
-    if std_error < _NO_SPREAD and method not in (*_ANTICIPATED, *_GUARDED):
+    modelled = method in (*_ANTICIPATED, *_GUARDED) and value < 1.0
+    if std_error < _NO_SPREAD and not modelled:
         return _no_variance(value, largest_contribution, level, side, method)
     if method == "wald":
         return wald_interval(value, std_error, level=level, side=side)
