@@ -129,7 +129,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--part", choices=sorted(PARTS))
-    parser.add_argument("--svy-policies", type=int, default=2)
+    parser.add_argument("--svy-policies", type=int, default=2, choices=range(1, 11))
     given = parser.parse_args()
     if given.part:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
