@@ -1,4 +1,8 @@
-"""What several rooms' tests share: one Spark for the whole run."""
+"""What several rooms' tests share: one Spark for the whole run, and one search for examples.
+
+Hypothesis tries the same examples on every machine, however slow, so that a run that fails can
+be run again; ``HYPOTHESIS_PROFILE=search`` looks for new ones.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from baserate.engines.spark_session import java_fault, spark_fault
+
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 #: Small data: no compiled queries, one partition, a JVM that starts quickly.
 _SMALL = {
