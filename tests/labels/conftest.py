@@ -240,7 +240,7 @@ def config(chat_server: ChatServer) -> OpenAIJudge:
         base_url=chat_server.base_url,
         model="test-model",
         concurrency=4,
-        timeout_seconds=5,
+        timeout_seconds=60,  # not reached on a busy machine; tests of it set their own
         max_retries=3,
     )
 

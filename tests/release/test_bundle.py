@@ -302,7 +302,7 @@ def test_a_killed_writer_leaves_nothing_that_the_next_one_keeps(
     context = multiprocessing.get_context("fork")
     writer = context.Process(target=_write_slowly, args=(parts, world.frame, str(releases)))
     writer.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not list(releases.glob(".writing-*/frame/*")) and time.monotonic() < until:
         time.sleep(0.02)
     assert writer.pid is not None

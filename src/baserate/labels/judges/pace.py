@@ -43,7 +43,7 @@ class Breaker:
         limit = self._limit if self.has_answered else _FIRST_FAILURES
         if self._in_a_row >= limit:
             raise LabelError(
-                f"the judge's endpoint is down: {self._in_a_row} questions in a row failed",
+                f"the judge's endpoint is down: {limit} questions in a row failed",
                 code="judge_endpoint_down",
                 where="judge.base_url",
                 got=f"{what}, at the last one",
