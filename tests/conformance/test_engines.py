@@ -6,6 +6,7 @@ tables. Those written here were made by DuckDB; every engine must reach them, in
 
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from baserate.engines.base import Engine
 from baserate.engines.choose import open_engine
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.keyed_hash import prn_array, prn_expr
+from baserate.engines.pseudonyms import PseudonymKey
 from baserate.engines.settings import Settings
 from baserate.engines.store import Store
 from baserate.flows.stages import Stages
@@ -151,6 +153,18 @@ def test_permanent_random_numbers_agree_to_the_last_bit(engine, tmp_path):
     found = engine.to_arrow(table.select(table.id, u=prn_expr(table.id, "sált")))
     by_id = dict(zip(found["id"].to_pylist(), found["u"].to_pylist(), strict=True))
     assert np.array_equal([by_id[i] for i in ids], prn_array(ids, "sált"))
+
+
+def test_pseudonyms_are_the_hmac_that_python_computes(engine, tmp_path):
+    """Ids of every kind, null among them; keys shorter than a block, as long, and longer."""
+    ids = [*AWKWARD_IDS, "a\x00b", None]
+    pq.write_table(pa.table({"n": range(len(ids)), "id": ids}), tmp_path / "ids.parquet")
+    table = engine.scan_parquet([str(tmp_path / "ids.parquet")])
+    for size in (32, 64, 200):
+        key = PseudonymKey(bytes(range(1, size + 1)))
+        found = engine.to_arrow(table.select(table.n, p=key.expr(table.id))).sort_by("n")
+        assert found["p"].to_pylist() == [None if i is None else key.of(i) for i in ids]
+        assert key.of("é") == hmac.new(key.secret, "é".encode(), "sha256").hexdigest()[:32]
 
 
 def test_a_table_is_written_in_the_schema_s_types_with_the_digest_of_its_content(

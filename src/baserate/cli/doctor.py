@@ -43,6 +43,7 @@ def examine(root: Path) -> list[Finding]:
         Finding("ok", "programme", f"{programme.programme}: {len(programme.policies)} policies")
     )
     findings += _logging_tables(programme, root)
+    findings += _privacy(programme, root)
     findings += _labelers(programme, root)
     return findings
 
@@ -85,6 +86,21 @@ def _logging_tables(programme: Programme, root: Path) -> list[Finding]:
                 Finding("bad", f"table {name}", f"{where}: {error.problem}", error.hint or "")
             )
     return findings
+
+
+def _privacy(programme: Programme, root: Path) -> list[Finding]:
+    """Whether the key of the pseudonyms is there, told by its fingerprint."""
+    from baserate.engines.pseudonyms import read_key
+
+    if not programme.privacy.has_key:
+        return []
+    try:
+        key = read_key(programme.privacy, root)
+    except BaserateError as error:
+        return [Finding("bad", "privacy", error.problem, error.hint or "")]
+    ids = ", ".join(programme.privacy.pseudonyms) or "none; the key serves erasure"
+    told = f"key with fingerprint {key.fingerprint if key else ''}; pseudonyms: {ids}"
+    return [Finding("ok", "privacy", told)]
 
 
 def _labelers(programme: Programme, root: Path) -> list[Finding]:

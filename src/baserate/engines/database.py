@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from baserate.engines.sqlite_files import BUSY_SECONDS, use_write_ahead_log
 from baserate.terms.errors import EngineError
 
-HEAD = "0001"
+HEAD = "0002"
 _WRITE = "baserate_write"
 _ADVISORY_KEY = 0x6261736572617465  # "baserate" in ASCII
 
@@ -77,6 +77,12 @@ POINTER_CHANGES = sa.Table(
     sa.Column("to_run", sa.String(40)),
     sa.Column("reason", sa.String(16), nullable=False),
     sa.Column("changed_at", sa.String(32), nullable=False),
+)
+PSEUDONYM_KEYS = sa.Table(
+    "pseudonym_keys",
+    METADATA,
+    sa.Column("fingerprint", sa.String(16), primary_key=True),
+    sa.Column("first_used_at", sa.String(32), nullable=False),
 )
 
 

@@ -41,6 +41,8 @@ _OPENING = (
     "CREATE TEMPORARY MACRO double_text(number) AS CAST(number AS VARCHAR)",
     "CREATE TEMPORARY MACRO float_text(number) AS CAST(number AS VARCHAR)",
     "CREATE TEMPORARY MACRO listed_text(number) AS CAST(number AS VARCHAR)",
+    "CREATE TEMPORARY MACRO keyed_sha256(inner_block, outer_block, value) AS "
+    "sha256(unhex(outer_block) || unhex(sha256(unhex(inner_block) || encode(value))))",
 )
 _COLUMN_IN_ERROR = re.compile(r"source column (\w+)")
 

@@ -30,6 +30,8 @@ _MEANING = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
 }
+#: Plans are shown in Spark's own pages and logs; the key of pseudonyms is not.
+_UNSEEN = {"spark.sql.redaction.string.regex": "(?i)[0-9a-f]{128}"}
 #: Of a session of our own on this machine.
 _LOCAL = {
     "spark.ui.enabled": "false",
@@ -110,6 +112,7 @@ def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+        **_UNSEEN,
         **_MEANING,
         **options,
         "spark.driver.extraJavaOptions": java.strip(),
@@ -133,7 +136,7 @@ def remote_session(remote: str, options: dict[str, str]) -> SparkSession:
 
 def set_meaning(session: SparkSession) -> None:
     """Set what makes results the same as on any other engine. Raises: EngineError."""
-    for name, value in _MEANING.items():
+    for name, value in {**_UNSEEN, **_MEANING}.items():
         try:
             session.conf.set(name, value)
         except Exception as error:

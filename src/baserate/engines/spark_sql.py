@@ -56,6 +56,8 @@ FUNCTIONS = {
     "double_text": _AS_PYTHON.replace("_TEXT_", _SHORTEST),
     "float_text": _AS_PYTHON.replace("_TEXT_", _SHORTEST),
     "listed_text": _AS_PYTHON.replace("_TEXT_", "CAST({0} AS STRING)"),
+    "keyed_sha256": "SHA2(CONCAT(UNHEX({1}), UNHEX(SHA2(CONCAT(UNHEX({0}), "
+    "ENCODE({2}, 'UTF-8')), 256))), 256)",
 }
 
 

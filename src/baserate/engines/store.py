@@ -28,6 +28,7 @@ from baserate.engines.database import Database
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.ledger import Ledger, RunRecord
 from baserate.engines.locks import FileLock
+from baserate.engines.privacy_ledger import PrivacyLedger
 from baserate.engines.run import Run
 from baserate.engines.run_files import RunFiles
 from baserate.engines.table_digest import digest_of_file
@@ -77,6 +78,7 @@ class Store:
         self._database = Database(database_url or self.root / "baserate.db")
         self._files.belong_to(self._database.workspace_id(), self._database.shown)
         self._ledger = Ledger(self._database, self.root, clock)
+        self.privacy = PrivacyLedger(self._database, clock)
         self._engine = engine
         self._own: DuckDBEngine | None = None
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.engines.keyed_hash import prn_array
+from baserate.engines.pseudonyms import PseudonymKey, read_key
 from baserate.engines.settings import load_settings
 from baserate.flows.log_files import files_fingerprint, review_fingerprint
 from baserate.flows.workspace import Workspace, digest
@@ -147,9 +148,12 @@ class Stages:
             "programme": digest([settings, scores, self.programme.own_columns()]),
             "log_files": files_fingerprint(self.workspace, ds),
         }
+        key = self._pseudonym_key()
+        if (withheld := self._withheld(key)) is not None:
+            inputs["privacy"] = withheld
         if self._is_current("records", ds, inputs):
             return False
-        built = build_records(self.workspace.engine, self.programme, self.workspace.root, ds)
+        built = build_records(self.workspace.engine, self.programme, self.workspace.root, ds, key)
         schema = interactions_schema(self.programme.policy_ids(), self.programme.own_columns())
         with self.store.run(
             stage="records", ds=ds, inputs=inputs, wait_seconds=_WAIT_SECONDS
@@ -158,6 +162,23 @@ class Stages:
             run.write("quarantine", built.quarantine, QUARANTINE)
             run.write("audit", built.audit, AUDIT)
         return True
+
+    def _pseudonym_key(self) -> PseudonymKey | None:
+        """The key of the pseudonyms, seen to be the workspace's; None where none is asked for."""
+        if not self.programme.privacy.pseudonyms:
+            return None
+        key = read_key(self.programme.privacy, self.workspace.root)
+        if key is not None:
+            self.store.privacy.hold_key(key.fingerprint)
+        return key
+
+    def _withheld(self, key: PseudonymKey | None) -> str | None:
+        """Digest of what is not stored as it was read; None where all is."""
+        privacy = self.programme.privacy
+        if key is None and not any(privacy.drop.values()):
+            return None
+        said = privacy.model_dump(mode="json", include={"pseudonyms", "drop"})
+        return digest([said, key and key.fingerprint])
 
     # --- sample ----------------------------------------------------------------------------
 

@@ -14,11 +14,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from baserate.engines.base import Engine
+from baserate.engines.pseudonyms import PseudonymKey
 from baserate.records.bench import Workbench
 from baserate.records.files import log_files
 from baserate.records.repair import repaired_copies
 from baserate.records.sources import Sources
 from baserate.records.steps import Steps
+from baserate.records.withheld import Withheld
 from baserate.terms.errors import BaserateError
 from baserate.terms.programme import Programme
 
@@ -41,7 +43,13 @@ class BuiltRecords:
     audit: pa.Table
 
 
-def build_records(engine: Engine, programme: Programme, base: Path, ds: date) -> BuiltRecords:
+def build_records(
+    engine: Engine,
+    programme: Programme,
+    base: Path,
+    ds: date,
+    key: PseudonymKey | None = None,
+) -> BuiltRecords:
     """Build the unified records of a day from the logging tables.
 
     Args:
@@ -49,13 +57,16 @@ def build_records(engine: Engine, programme: Programme, base: Path, ds: date) ->
         programme: Where the logging tables are and what is measured.
         base: Folder of the programme file.
         ds: The day (UTC).
+        key: The key of the pseudonyms, where the programme asks for any.
 
     Raises:
+        PrivacyError: The programme asks for pseudonyms and there is no key.
         TableError: A table, a day, a column or a type is not as promised; a file is broken.
         EngineError: The engine failed, or the rows do not add up.
     """
+    withheld = Withheld(programme, key)
     try:
-        return _build(engine, programme, base, ds, {})
+        return _build(engine, programme, base, ds, {}, withheld)
     except BaserateError as error:
         if error.code not in _PERHAPS_THE_FILES:
             raise
@@ -64,7 +75,7 @@ def build_records(engine: Engine, programme: Programme, base: Path, ds: date) ->
         files = [f for found in log_files(programme, base, ds).values() for f in found]
         copies = repaired_copies(files, Path(folder))
         if copies and not engine.capabilities.any_bytes:
-            return _build(engine, programme, base, ds, copies)
+            return _build(engine, programme, base, ds, copies, withheld)
     raise failure
 
 
@@ -74,11 +85,12 @@ def _build(
     base: Path,
     ds: date,
     repaired: Mapping[str, str],
+    withheld: Withheld,
 ) -> BuiltRecords:
     bench = Workbench(engine)
     try:
-        sources = Sources(bench, programme, base, ds, repaired)
-        built = BuiltRecords(*Steps(sources.open_all(), programme, ds, bench).run())
+        sources = Sources(bench, programme, base, ds, repaired, withheld)
+        built = BuiltRecords(*Steps(sources.open_all(), programme, ds, bench, withheld).run())
         bench.clear()
     except BaseException:
         _clear_quietly(bench, lasting=True)

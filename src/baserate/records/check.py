@@ -8,6 +8,7 @@ from baserate.engines.catalog import is_catalog
 from baserate.engines.parquet_files import expand_paths
 from baserate.records.columns import map_columns
 from baserate.records.files import read_footers
+from baserate.records.withheld import check_dropped
 from baserate.terms.errors import TableError
 from baserate.terms.programme import Programme, resolve_path
 from baserate.terms.schemas import LOGGING_TABLES
@@ -41,6 +42,8 @@ def check_mapping(programme: Programme, name: str, base: Path) -> str:
     footer = read_footers(name, (newest,))
     own = [c for c in programme.own_columns() if c in table.columns]
     mapped = map_columns(LOGGING_TABLES[name], table, own, footer.columns)
+    dropped = {str(t): columns for t, columns in programme.privacy.drop.items()}
+    check_dropped(dropped.get(name, ()), name, footer.columns)
     absent = [m.ours.name for m in mapped if m.theirs is None]
     told = f"{Path(newest).name}: {footer.rows:,} rows, every needed column"
     return told + (f"; not there: {', '.join(absent)}" if absent else "")

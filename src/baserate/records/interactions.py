@@ -9,6 +9,7 @@ from baserate.engines.keyed_hash import prn_expr
 from baserate.records.nesting import own_column
 from baserate.records.relational import attach
 from baserate.records.users import People
+from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
 from baserate.terms.schemas import interactions_schema, score_column
 
@@ -22,6 +23,7 @@ def interactions(
     scores: ir.Table | None,
     quarantined: ir.Table,
     programme: Programme,
+    withheld: Withheld,
 ) -> ir.Table:
     """One row per interaction, columns in the order of the schema, but for ``ds``.
 
@@ -32,6 +34,7 @@ def interactions(
         scores: From ``unit_scores``; None: there is no table of scores.
         quarantined: interaction_id and n_quarantined.
         programme: Policies, pivots and the salt of the permanent random numbers.
+        withheld: What is not stored as it was read.
     """
     rows = attach(records, started, ("interaction_id",))
     rows = attach(rows, quarantined, ("interaction_id",))
@@ -46,6 +49,7 @@ def interactions(
         "n_quarantined": rows.n_quarantined.fill_null(0).cast("int64"),
         "prn": prn_expr(rows.interaction_id, f"{programme.salt}/phase1"),
         **{c: _own_value(rows, c) for c in own},
+        **withheld.ids(rows),
     }
     schema = interactions_schema(policies, own)
     absent = {c: ibis.null("string") for c in _OF_USER if c not in rows.columns}

@@ -56,10 +56,10 @@ def _copies(rows: ir.Table) -> ibis.expr.builders.WindowBuilder:
 def _fields(table: LogTable, rows: ir.Table) -> ir.Table:
     return rows.select(
         source_table=ibis.literal(table.name),
-        key=json_fields({k: rows[k] for k in table.key}),
+        key=json_fields(table.withheld.key(table.name, rows, table.key)),
         reason=rows.reason,
         detail=rows.detail,
-        row=json_fields({column: rows[RAW][column] for column in table.raw}),
+        row=json_fields(table.withheld.row(table.name, {c: rows[RAW][c] for c in table.raw})),
         of_interaction=_interaction(rows),
     )
 

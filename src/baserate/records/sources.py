@@ -27,6 +27,7 @@ from baserate.records.columns import (
 )
 from baserate.records.files import Footer, Partition, partitions, read_footers
 from baserate.records.relational import FALSE, day_number, plain_text, utc_day
+from baserate.records.withheld import Withheld
 from baserate.terms.errors import TableError
 from baserate.terms.programme import LoggingTable, Programme
 from baserate.terms.schemas import LOGGING_TABLES
@@ -53,6 +54,7 @@ class LogTable:
         raw: The site's columns, by name; each is a field of the column ``raw``.
         read_by_day: Rows in the files by log day, from their footers; None where the table is
             not partitioned by day.
+        withheld: What of it is not stored as it was read.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LogTable:
     rows: ir.Table
     raw: tuple[str, ...]
     read_by_day: Mapping[int, int] | None
+    withheld: Withheld
 
     def on(self, days: Collection[int]) -> ir.Table:
         """Rows logged on some days; other days' partitions are not read."""
@@ -83,6 +86,7 @@ class Sources:
         base: Folder of the programme file.
         ds: The day.
         repaired: Copies to read in place of files, from ``repaired_copies``.
+        withheld: What is not stored as it was read.
     """
 
     def __init__(
@@ -92,12 +96,14 @@ class Sources:
         base: Path,
         ds: date,
         repaired: Mapping[str, str],
+        withheld: Withheld,
     ) -> None:
         self._bench = bench
         self._programme = programme
         self._base = base
         self._ds = ds
         self._repaired = repaired
+        self._withheld = withheld
 
     def open_all(self) -> dict[str, LogTable]:
         """Every logging table that the programme has, by name. Raises: TableError."""
@@ -120,6 +126,7 @@ class Sources:
         for scan in scans.values():
             check_types(scan, mapped, name)
         kinds = common_types(_site_schema(scan) for scan in scans.values())
+        self._withheld.check(name, kinds)
         if scans:
             parts = [_aligned(scan, kinds, day) for day, scan in scans.items()]
             rows = self._ours(reduce(lambda a, b: a.union(b), parts), mapped, name, list(kinds))
@@ -128,7 +135,8 @@ class Sources:
             rows = self._empty(name, mapped)
         raw = tuple(sorted(kinds)) or (_NO_COLUMN,)
         by_day = {day: footer.rows for day, footer in footers.items() if day is not None}
-        return LogTable(name, LOGGING_TABLES[name].key, rows, raw, by_day or None)
+        key = LOGGING_TABLES[name].key
+        return LogTable(name, key, rows, raw, by_day or None, self._withheld)
 
     def _scan(self, partition: Partition) -> ir.Table:
         return self._bench.scan([self._repaired.get(f, f) for f in partition.files])
@@ -159,7 +167,7 @@ class Sources:
         if name == "requests":
             ours[EVENT_DAY] = self._day(ours["requested_at"])
         return scan.select(
-            **ours,
+            **self._withheld.ours(name, ours),
             log_day=self._log_day(scan, ours, name, mapped),
             not_utf8=scan[BAD_TEXT],
             no_time=unreadable_times(scan, mapped),

@@ -46,6 +46,7 @@ from baserate.records.scores import Scores, day_scores, scored_subjects, shown_p
 from baserate.records.sources import LogTable
 from baserate.records.unit_scores import pin_scores, unit_scores
 from baserate.records.users import People, day_users
+from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
 from baserate.terms.schemas import QUARANTINE, TableSchema, interactions_schema
 
@@ -79,6 +80,7 @@ class Steps:
         programme: What is measured.
         ds: The day.
         bench: Where tables are kept.
+        withheld: What is not stored as it was read.
     """
 
     def __init__(
@@ -87,11 +89,13 @@ class Steps:
         programme: Programme,
         ds: date,
         bench: Workbench,
+        withheld: Withheld,
     ) -> None:
         self.tables = tables
         self.programme = programme
         self.ds = ds
         self.bench = bench
+        self.withheld = withheld
 
     def run(self) -> Tables:
         """The tables of the day. Raises: EngineError if rows do not add up."""
@@ -200,6 +204,7 @@ class Steps:
             scores,
             per_interaction(aside),
             self.programme,
+            self.withheld,
         )
 
     def _accounts(self, sifted: Sifted, records: ir.Table) -> list[Account]:

@@ -100,6 +100,12 @@ class EngineError(BaserateError):
     code = "engine"
 
 
+class PrivacyError(BaserateError):
+    """What is promised of people's data cannot be kept so: the key, a column, an erasure."""
+
+    code = "privacy"
+
+
 class ReleaseHeld(BaserateError):
     """A gate holds the release back: look at the gate, not at the code."""
 

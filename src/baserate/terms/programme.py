@@ -292,6 +292,28 @@ class Costs(_Section):
         return (judge * self.judge_label + human * self.human_label) * days
 
 
+class Privacy(_Section):
+    """What is stored of people, and for how long."""
+
+    pseudonyms: tuple[Literal["user_id", "session_id", "conversation_id"], ...] = ()
+    """Ids that are stored as pseudonyms only: HMAC-SHA256 of the id under the key, 32 hex digits.
+    Sites' columns that they come from are stored so in the quarantine, too."""
+    key_env: str | None = None
+    """Environment variable that holds the key of the pseudonyms: at least 32 characters."""
+    key_file: str | None = None
+    """File that holds the key, in place of a variable; not in the workspace."""
+    drop: dict[
+        Literal["users", "requests", "responses", "components", "scores"], tuple[str, ...]
+    ] = Field(default_factory=dict)
+    """Logging table: columns of the site's that are never stored. In the quarantine their value is
+    `(dropped)`; a column of baserate's that comes from one is empty in interactions."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the programme says where a key is."""
+        return self.key_env is not None or self.key_file is not None
+
+
 class Programme(_Section):
     """A measurement programme."""
 
@@ -327,6 +349,8 @@ class Programme(_Section):
     """What a figure must pass."""
     costs: Costs = Costs()
     """What labels cost; only plans read it."""
+    privacy: Privacy = Privacy()
+    """What is stored of people, and for how long."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Programme:

@@ -47,6 +47,8 @@ def programme_faults(programme: Programme) -> Iterator[Fault]:
     yield from _column_maps(programme)
     yield from _unknown_pivots(programme)
     yield from _paths(programme)
+    yield from _keys(programme)
+    yield from _dropped(programme)
     if programme.sampling.human_budget > 0 and programme.reviews is None:
         yield Fault(
             ("sampling", "human_budget"),
@@ -157,3 +159,51 @@ def _paths(programme: Programme) -> Iterator[Fault]:
                 expected="{ds} for the day, as YYYY-MM-DD",
                 hint="use {ds}, or * where any name will do",
             )
+
+
+def _keys(programme: Programme) -> Iterator[Fault]:
+    privacy = programme.privacy
+    if privacy.pseudonyms and not privacy.has_key:
+        yield Fault(
+            ("privacy", "pseudonyms"),
+            "pseudonyms need a key, and nothing says where it is",
+            expected="key_env or key_file",
+            hint="add key_env: BASERATE_PSEUDONYM_KEY and set that variable to the output of "
+            "`openssl rand -hex 32`",
+        )
+    if privacy.key_env is not None and privacy.key_file is not None:
+        yield Fault(
+            ("privacy", "key_file"),
+            "the key is said to be in two places",
+            expected="key_env or key_file",
+            hint="remove one of them",
+        )
+
+
+def _dropped(programme: Programme) -> Iterator[Fault]:
+    for name, columns in programme.privacy.drop.items():
+        table = programme.tables.present().get(name)
+        if table is None:
+            yield Fault(
+                ("privacy", "drop", name),
+                f"the programme has no table {name}",
+                hint=f"remove {name} here, or add it under tables",
+            )
+            continue
+        own = [c for c in table.columns if c not in LOGGING_TABLES[name].names()]
+        needed = {table.columns.get(c, c): c for c in (*_needed(name), *own)}
+        for i, column in enumerate(columns):
+            if column in needed:
+                yield Fault(
+                    ("privacy", "drop", name, i),
+                    f"{column} is baserate's {needed[column]} and cannot be dropped",
+                    expected="a column that nothing is counted, joined or cut by",
+                    hint="to hide who asked, name user_id under privacy.pseudonyms",
+                )
+
+
+def _needed(table: str) -> Iterator[str]:
+    """Columns that a record cannot be made without; of users only what the join needs is read."""
+    schema = LOGGING_TABLES[table]
+    if table != "users":
+        yield from dict.fromkeys((*schema.key, *(c.name for c in schema.columns if c.required)))

@@ -151,6 +151,16 @@ gates:
   # Estimated totals of known columns may differ from the true ones by this many standard errors.
   #totals_tolerance_se: 5.0
 
+# What is stored of people.
+privacy:
+  # Ids stored as pseudonyms only: user_id, session_id, conversation_id. Their key is in a variable
+  # of the environment, or in a file that is not in this folder.
+  #pseudonyms: []
+  #key_env: null
+  #key_file: null
+  # Columns of yours that are never stored, by logging table: {{requests: [ip], users: [email]}}.
+  #drop: {{}}
+
 # What one interaction costs under all policies, labelled by the judge (say 0.004) and by people
 # (say 1.50): `baserate design plan` then shows what a budget costs and finds the cheapest split.
 costs:
