@@ -23,6 +23,7 @@ from baserate.engines.keyed_hash import prn_array, prn_expr
 from baserate.engines.pseudonyms import PseudonymKey
 from baserate.engines.settings import Settings
 from baserate.engines.store import Store
+from baserate.flows.measure import DAY_STAGES, estimate
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace
 from baserate.records import content_digest
@@ -94,36 +95,63 @@ def test_times_as_text_have_one_digest(engine, tmp_path):
     assert sorted(ids) == expected
 
 
-def test_a_soup_of_faults_has_the_fates_that_the_rules_give_and_one_sample(
+def labelled(base: Path, ids: list[str]) -> Programme:
+    """A programme whose judge learns from a few texts, and people's verdicts on every unit."""
+    texts = [
+        {"text": f"{word} {n}", "policy": policy, "violating": word == "flour"}
+        for policy in POLICIES
+        for word in ("flour", "bread")
+        for n in range(10)
+    ]
+    pq.write_table(pa.Table.from_pylist(texts), base / "training.parquet")
+    verdicts = [
+        {"interaction_id": unit, "policy": policy, "verdict": "violating", "labeler_id": "rater"}
+        for n, unit in enumerate(sorted(ids))
+        for policy in POLICIES
+        if n % 3 == 0
+    ]
+    pq.write_table(pa.Table.from_pylist(verdicts), base / "reviews.parquet")
+    made = programme().model_dump(mode="json")
+    made["judge"] = {"kind": "local", "training": "training.parquet"}
+    made["reviews"] = {"kind": "lookup", "path": "reviews.parquet"}
+    made["reviews"]["absent_means"] = "not_violating"
+    whole = Programme.model_validate(made | {"sampling": {}})
+    few = whole.sampling.model_copy(update={"judge_budget": 5, "human_budget": 4})
+    return whole.model_copy(update={"sampling": few})
+
+
+def test_a_soup_of_faults_has_the_fates_that_the_rules_give_and_one_estimate(
     duck, engine, tmp_path, monkeypatch
 ):
-    """Late, repeated, orphaned, foreign rows as the rules in plain Python say; then the draw.
+    """Late, repeated, orphaned, foreign rows as the rules in plain Python say; then all stages.
 
     The sample is drawn in the engine, as where a day is large: units, probabilities, totals.
     """
     monkeypatch.setenv("BASERATE_IN_MEMORY_UNITS", "1")
-    drawn = {}
+    committed = {}
     for name, one in (("reference", duck), ("given", engine)):
         base = tmp_path / name
         logs = soup(base, 1)
         write_shuffled(logs, 1)
-        made = programme()
-        sampling = made.sampling.model_copy(update={"judge_budget": 5})
-        made = made.model_copy(update={"sampling": sampling})
+        expected = Oracle(logs, 1, POLICIES).expected()
+        made = labelled(base, [unit for day, unit in expected.turns if day == 0])
         with Store(base, engine=one) as store:
             stages = Stages(Workspace(base, made, store, one))
-            stages.records(DAY)
-            stages.sample(DAY)
+            for stage in DAY_STAGES:
+                getattr(stages, stage)(DAY)
+            estimates = estimate(stages, DAY, DAY)
             rows = [store.read(table, DAY).to_pylist() for table in RECORDS]
-            drawn[name] = digests(store, DAY, (*RECORDS, *DRAWN))
+            committed[name] = {c.table: c.digest for c in store.commits() if c.current}
             assert store.read("samples", DAY).num_rows == 5
+            assert store.read("review_samples", DAY).num_rows == 4
+        assert {"rate", "upper_bound_only"} & set(estimates["status"].to_pylist())
         interactions, quarantine, audit = rows
         account = {(r["source_table"], r["measure"]): r["value"] for r in audit}
         built = Built(interactions, quarantine, account)
-        same_day(0, built, Oracle(logs, 1, POLICIES).expected())
+        same_day(0, built, expected)
         assert len(interactions) > 10
-    assert drawn["given"] == drawn["reference"]
-    assert len(drawn["given"]) == 6
+    assert committed["given"] == committed["reference"]
+    assert {*RECORDS, *DRAWN, "estimates"} < set(committed["given"])
 
 
 # --- the engine itself ----------------------------------------------------------------------
