@@ -148,7 +148,7 @@ def label(
 
             show_bill(stages, days, json=json)
         elif json:
-            _tell_days(days, DAY_STAGES, json=True, dry_run=False)
+            _tell_days(days, DAY_STAGES, json=True, dry_run=False, judge=stages.judge_usage())
         else:
             from baserate.cli.tables import show_labels
 
@@ -284,8 +284,10 @@ def _run(
     return run_with_progress(stages, days, wanted, workers=workers or cores())
 
 
-def _tell_days(days: Sequence[date], wanted: Sequence[str], *, json: bool, dry_run: bool) -> None:
-    content = {"days": [str(d) for d in days], "stages": list(wanted), "dry_run": dry_run}
+def _tell_days(
+    days: Sequence[date], wanted: Sequence[str], *, json: bool, dry_run: bool, **more: Any
+) -> None:
+    content = {"days": [str(d) for d in days], "stages": list(wanted), "dry_run": dry_run, **more}
     if json:
         screen.show_json(content)
     else:

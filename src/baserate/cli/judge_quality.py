@@ -92,12 +92,18 @@ def run_judge(
 
     with open_here(workspace) as stages:
         done = run_candidate(stages, days_of(stages, start, end), name)
+        currency = stages.programme.costs.currency
     if json:
-        screen.show_json({"candidate": name, "labelled": {str(d): n for d, n in done.items()}})
+        labelled = {str(d): n for d, n in done.labelled.items()}
+        screen.show_json({"candidate": name, "labelled": labelled, "judge": done.usage})
         return
     rows = [(str(d), f"{n:,}" if n else "-", "labelled" if n else "as before") for d, n in
-            done.items()]  # fmt: skip
+            done.labelled.items()]  # fmt: skip
     screen.table(("day", "interactions", ""), rows, right=(1,))
+    if done.usage is not None and any(done.labelled.values()):
+        from baserate.cli.tables import usage_sentence
+
+        typer.echo(f"\n{name}: {usage_sentence(done.usage, currency)}")
     typer.echo(
         f"\nlabels are in table {candidate_table(name)}; next: baserate judge compare {name}"
     )

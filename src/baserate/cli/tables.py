@@ -73,12 +73,34 @@ def show_labels(stages: Stages, days: Sequence[date]) -> None:
         rows.append((str(day), *(f"{n:,}" for n in counts)))
     columns = ("day", "judged", "without verdict", "for people", "reviewed", "waiting")
     screen.table(columns, rows, right=(1, 2, 3, 4, 5))
+    usage = stages.judge_usage()
+    if usage is not None:
+        told = usage_sentence(usage, stages.programme.costs.currency)
+        screen.result().print(f"\njudge: {told}", soft_wrap=True)
     waiting = sum(stages.label_counts(day).waiting for day in days)
     if waiting:
         screen.story().print(
             f"{waiting:,} interactions wait for people: work lists are in "
             f"{stages.workspace.root / 'worklists'}"
         )
+
+
+def usage_sentence(usage: dict[str, Any], currency: str = "") -> str:
+    """What a judge's run asked and paid, in a line."""
+    parts = [f"{usage['calls']:,} calls"]
+    if usage["retries"]:
+        parts.append(f"{usage['retries']:,} of them again after a failure")
+    if usage["asked_again"]:
+        parts.append(f"{usage['asked_again']:,} after an answer that could not be read")
+    parts.append(f"{usage['from_cache']:,} answers kept from earlier runs")
+    if usage["shared"]:
+        parts.append(f"{usage['shared']:,} shared by equal content")
+    if usage["cost"] or usage["cost_before"]:
+        unit = f" {currency}" if currency else ""
+        parts.append(f"paid {usage['cost']:.2f}{unit}, earlier {usage['cost_before']:.2f}{unit}")
+    if usage["unmetered_calls"]:
+        parts.append(f"{usage['unmetered_calls']:,} calls without a token count are not in it")
+    return ", ".join(parts)
 
 
 def show_bill(stages: Stages, days: Sequence[date], *, json: bool) -> None:

@@ -14,7 +14,7 @@ from baserate.flows.quality import candidate_table, gather, judge_labels, known_
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import digest
 from baserate.labels import judge_units, make_judge, render_unit
-from baserate.labels.judges.base import Judge
+from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.quality import (
     Check,
     Comparison,
@@ -41,12 +41,22 @@ def make_candidate(stages: Stages, name: str) -> Judge:
     return make_judge(config, root, root / "judge-cache.db", programme.policies)
 
 
-def run_candidate(stages: Stages, days: Sequence[date], name: str) -> dict[date, int]:
+class CandidateRun(NamedTuple):
+    """What a candidate's run did.
+
+    Attributes:
+        labelled: Interactions labelled per day; 0 where nothing had changed.
+        usage: What it asked and paid; None for a judge that costs nothing.
+    """
+
+    labelled: dict[date, int]
+    usage: dict[str, Any] | None
+
+
+def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateRun:
     """Let a candidate label the people's sample of some days.
 
     Its labels are a table of its own, ``candidate_<name>``; no estimate reads it.
-
-    Returns: interactions labelled per day; 0 where nothing had changed.
     """
     judge = make_candidate(stages, name)
     table, done = candidate_table(name), {}
@@ -75,7 +85,8 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> dict[date,
         with stages.store.run(stage=table, ds=ds, inputs=inputs) as run:
             run.write(table, labels, schema)
         done[ds] = len(units)
-    return done
+    usage = judge.usage.as_dict() if isinstance(judge, PricedJudge) else None
+    return CandidateRun(done, usage)
 
 
 def _digest_of(stages: Stages, table: str, ds: date) -> str:

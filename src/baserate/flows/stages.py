@@ -257,6 +257,16 @@ class Stages:
             )
         return self._judge
 
+    def judge_usage(self) -> dict[str, Any] | None:
+        """What this run asked and paid the programme's judge; None where it asked for no answer.
+
+        A judge that costs nothing has no account.
+        """
+        if not isinstance(self._judge, PricedJudge):
+            return None
+        told = self._judge.usage.as_dict()
+        return told if told["calls"] or told["from_cache"] else None
+
     def judge(self, ds: date) -> bool:
         """Let the judge label phase 1. Returns: whether it ran."""
         judge = self.judge_of_programme

@@ -213,9 +213,27 @@ class OpenAIJudge(_Section):
     """Price of 1,000 input tokens, for the bill."""
     price_per_1k_output: Annotated[float, Field(ge=0)] = 0.0
     """Price of 1,000 output tokens, for the bill."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Most that one run may spend, in the unit of the prices: once it is reached nothing more is
+    asked, and all answers so far are kept. The calls under way are finished. Needs prices."""
     max_flip_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of verdicts that instructions planted in the content may move, as `baserate judge
     probe` measures it; above it, or unmeasured, a release is held. Not given: not asked."""
+
+    @model_validator(mode="after")
+    def _a_budget_has_prices(self) -> OpenAIJudge:
+        if self.max_cost is not None and self.price_per_1k_input + self.price_per_1k_output == 0.0:
+            refuse(
+                [
+                    Fault(
+                        ("max_cost",),
+                        "a budget without prices is never spent",
+                        expected="price_per_1k_input and price_per_1k_output",
+                        hint="give the prices of the model",
+                    )
+                ]
+            )
+        return self
 
 
 class FileReviews(_Section):

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
-from baserate.labels.judges.usage import Bill
+from baserate.labels.judges.usage import Bill, Usage
 from baserate.labels.render import WHOLE, SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
@@ -75,7 +75,12 @@ class Judge(Protocol):
 
 @runtime_checkable
 class PricedJudge(Protocol):
-    """A judge whose answers cost money and that can say how much before it asks."""
+    """A judge whose answers cost money, that says how much before it asks and after."""
+
+    @property
+    def usage(self) -> Usage:
+        """What it has asked and paid so far, and what it took from earlier runs."""
+        ...
 
     def estimate(self, units: Sequence[UnitContent], policies: Sequence[Policy]) -> Bill:
         """What labelling would cost, without asking anything."""

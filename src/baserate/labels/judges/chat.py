@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from baserate.labels.judges.lanes import Lanes
+from baserate.labels.judges.pace import BUDGET_SPENT
 from baserate.labels.judges.replies import (
     CallFailed,
     Declined,
@@ -25,6 +27,7 @@ from baserate.labels.judges.replies import (
     read_reply,
 )
 from baserate.labels.judges.usage import Usage
+from baserate.terms.errors import LabelError
 from baserate.terms.programme import OpenAIJudge
 from baserate.terms.words import NoLabelReason
 
@@ -47,7 +50,7 @@ class ChatClient:
     """Asks one endpoint, with retries; remembers what the endpoint accepts.
 
     Args:
-        http: Client with the endpoint's address and headers.
+        lanes: Connections to the endpoint.
         config: Model, parameters, patience.
         schema: JSON Schema of the answer.
         usage: Account that every call is booked on.
@@ -58,7 +61,7 @@ class ChatClient:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        lanes: Lanes,
         config: OpenAIJudge,
         *,
         schema: Mapping[str, Any],
@@ -67,7 +70,7 @@ class ChatClient:
         backoff_seconds: float,
         dialect: Dialect,
     ) -> None:
-        self._http = http
+        self._lanes = lanes
         self._config = config
         self._schema = schema
         self._usage = usage
@@ -88,6 +91,7 @@ class ChatClient:
         """
         for attempt in range(self._config.max_retries + 1):
             await self._until_allowed()
+            self._within_budget()
             try:
                 return await self._negotiated(messages, looser)
             except MayPass as failure:
@@ -97,6 +101,29 @@ class ChatClient:
                 self._usage.retries += 1
                 await self._pause(attempt, failure.wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _within_budget(self) -> None:
+        """Raises: LabelError where the run has spent its budget, or can't tell what it spends."""
+        budget, usage = self._config.max_cost, self._usage
+        if budget is None:
+            return
+        if usage.unmetered_calls:
+            raise LabelError(
+                "the endpoint does not count tokens, so that no budget can be kept",
+                code="judge_unmetered",
+                where="judge.max_cost",
+                hint="take max_cost away, or ask the endpoint to report usage",
+            )
+        if usage.cost >= budget:
+            raise LabelError(
+                "the judge's budget for one run is spent",
+                code=BUDGET_SPENT,
+                where="judge.max_cost",
+                expected=f"at most {budget:g}",
+                got=f"{usage.cost:.4g} in {usage.calls:,} calls",
+                hint="answers so far are kept: run the command again to go on with a new budget, "
+                "or raise it",
+            )
 
     async def _until_allowed(self) -> None:
         while (wait := self._not_before - time.monotonic()) > 0:
@@ -151,8 +178,8 @@ class ChatClient:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         self._usage.calls += 1
         try:
-            async with asyncio.timeout(config.timeout_seconds):
-                return await self._http.post("chat/completions", json=body)
+            async with asyncio.timeout(config.timeout_seconds), self._lanes.free() as http:
+                return await http.post("chat/completions", json=body)
         except (TimeoutError, httpx.TimeoutException):
             raise MayPass(NoLabelReason.ENDPOINT_FAILED, "timeout") from None
         except (httpx.TransportError, httpx.DecodingError) as error:

@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from baserate.labels.judges.answer import ANSWER_SCHEMA, answer_schema, read_answer
 from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, no_label, without_label
 from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
 from baserate.labels.judges.images import PREPROCESSING, readable_images
+from baserate.labels.judges.lanes import Lanes
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
 from baserate.labels.judges.prompt import (
     SYSTEM_WRITTEN,
@@ -219,14 +218,9 @@ class ChatJudge:
         schema: Mapping[str, Any],
     ) -> AsyncGenerator[tuple[_Question, CachedAnswer]]:
         config = self._config
-        async with httpx.AsyncClient(
-            base_url=config.base_url.rstrip("/") + "/",
-            headers=dict(headers),
-            timeout=config.timeout_seconds,
-            limits=httpx.Limits(max_connections=config.concurrency),
-        ) as http:
+        async with Lanes(config.base_url, headers, config.timeout_seconds) as lanes:
             client = ChatClient(
-                http,
+                lanes,
                 config,
                 schema=schema,
                 usage=self.usage,

@@ -13,6 +13,8 @@ from baserate.terms.errors import LabelError
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+#: Code of the error that ends a run whose budget is spent.
+BUDGET_SPENT = "judge_budget"
 _FIRST_FAILURES = 3
 _FAILURES = 10
 
@@ -57,7 +59,8 @@ async def each_answer(
 ) -> AsyncGenerator[A]:
     """Answers as they arrive: one at a time until one has come, then many at once.
 
-    Raises: whatever ``ask`` raises; calls under way are then dropped.
+    Raises: whatever ``ask`` raises; calls under way are then dropped, except where the budget is
+        spent: those are paid for, so they are waited for and ``ask`` can keep their answers.
     """
     waiting = deque(questions)
     while waiting and not breaker.has_answered:
@@ -70,6 +73,10 @@ async def each_answer(
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 yield task.result()
+    except LabelError as error:
+        if running and error.code == BUDGET_SPENT:
+            await asyncio.wait(running)
+        raise
     finally:
         for task in running:
             task.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Tokens(NamedTuple):
@@ -82,6 +82,21 @@ class Usage:
         """Count an answer that an earlier run paid for."""
         self.from_cache += pairs
         self.tokens_before += tokens
+
+    def as_dict(self) -> dict[str, Any]:
+        """The account as plain values."""
+        counts = (
+            "calls", "retries", "asked_again", "from_cache", "shared", "unknown_ids",
+            "missing_parts", "uncited", "contradictions", "unmetered_calls",
+        )  # fmt: skip
+        return {
+            **{name: getattr(self, name) for name in counts},
+            "prompt_tokens": self.tokens.prompt,
+            "completion_tokens": self.tokens.completion,
+            "cost": self.cost,
+            "cost_before": self.cost_before,
+            "outcomes": dict(self.outcomes),
+        }
 
     def _price(self, tokens: Tokens) -> float:
         asked = tokens.prompt * self.price_per_1k_input
