@@ -237,6 +237,20 @@ def test_unanimous_raters_leave_room_for_the_disagreement_not_seen():
     assert percent_agreement(ratings).low == pytest.approx(1.0 - unseen)
 
 
+def test_units_that_all_tell_the_same_leave_room_for_other_kinds_not_seen():
+    one_answer = np.column_stack([np.zeros(40), np.repeat([1.0, 0.0], [5, 35])])
+    found = cohen_kappa(one_answer)
+    assert found.value == pytest.approx(0.0)
+    assert found.low < -0.1 < 0.1 < found.high
+    opposed = np.column_stack([np.repeat([0, 1], 20), np.repeat([1, 0], 20)])
+    unseen = 1.0 - 0.025 ** (1 / 40)  # Clopper-Pearson, no agreement in 40
+    for coefficient in (cohen_kappa, krippendorff_alpha, fleiss_kappa, gwet_ac):
+        found = coefficient(opposed)
+        assert found.value + unseen < found.high < 0.0
+    nobody_agrees = percent_agreement(opposed)
+    assert (nobody_agrees.low, nobody_agrees.high) == (0.0, pytest.approx(unseen))
+
+
 def test_all_negative_ratings_leave_kappa_undefined_and_ac1_perfect():
     quiet = np.zeros((50, 3))
     for undefined in (fleiss_kappa, krippendorff_alpha, lambda r: cohen_kappa(r[:, :2])):

@@ -12,6 +12,9 @@ from baserate.stats.agreement.ratings import Ratings
 from baserate.stats.arrays import Array
 from baserate.terms.errors import LabelError
 
+#: A standard error that is no more than rounding.
+_NOTHING = 1e-12
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -20,7 +23,7 @@ class Agreement:
     Attributes:
         coefficient: Its name in the literature.
         value: Estimate; 1 is perfect agreement, 0 is chance.
-        std_error: Linearised standard error; 0 when every unit agrees.
+        std_error: Linearised standard error; 0 when every unit tells the same.
         low: Lower end of the interval.
         high: Upper end of the interval, at most 1.
         level: Confidence level of the interval.
@@ -66,8 +69,10 @@ def with_interval(
 ) -> Agreement:
     """The coefficient with its linearised t interval.
 
-    When every unit agrees the variance is 0; the low end then comes from the share of units that
-    may disagree unseen (Clopper-Pearson), each at its worst.
+    When every unit agrees, or all tell the same in another way (one answer throughout, or total
+    disagreement), the variance is 0 and says nothing. The ends then come from the share of units
+    of another kind that may be unseen (Clopper-Pearson), each moving the coefficient by as much
+    as one that disagrees entirely.
 
     Args:
         name: Coefficient.
@@ -82,12 +87,16 @@ def with_interval(
     """
     n_units = kept.weight.size
     if observed >= 1.0 - 1e-15:
-        limit = weighted_proportion(np.zeros(n_units, bool), kept.weight, kept.cluster, level)
-        low = 1.0 - worst * limit.high
-        return Agreement(name, 1.0, 0.0, low, 1.0, level, 1.0, expected, n_units)
-    variance, df = linearised_variance(influence, table.cluster)
-    std_error = float(np.sqrt(variance))
-    reach = float(special.stdtrit(float(df), (1.0 + level) / 2.0)) * std_error
-    least = 0.0 if expected == 0.0 else -np.inf  # a plain share of agreement
+        value = observed = 1.0
+        std_error = 0.0
+    else:
+        variance, df = linearised_variance(influence, table.cluster)
+        std_error = float(np.sqrt(variance))
+    if std_error > _NOTHING:
+        reach = float(special.stdtrit(float(df), (1.0 + level) / 2.0)) * std_error
+    else:
+        none = np.zeros(n_units, bool)
+        reach = worst * weighted_proportion(none, kept.weight, kept.cluster, level).high
+    least = 0.0 if expected == 0.0 else min(-1.0, value)  # no chance: a plain share of agreement
     low, high = max(least, value - reach), min(1.0, value + reach)
     return Agreement(name, value, std_error, low, high, level, observed, expected, n_units)
