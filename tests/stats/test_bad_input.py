@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from baserate.stats.allocation import allocate_worst, bethel, box_constrained, neyman
+from baserate.stats.allocation import allocate_worst, bethel, box_constrained, neyman, wright
 from baserate.stats.calibration import (
     fit_binned_calibration,
     pool_adjacent_violators,
     time_cross_fitted,
 )
+from baserate.stats.calibration_weights import post_stratified_weights
 from baserate.stats.change import benjamini_hochberg, coordinated_joint_prob
 from baserate.stats.dawid_skene import dawid_skene
 from baserate.stats.designs import delivered_inclusion_probs
+from baserate.stats.designs.stratified import stratified_design
 from baserate.stats.detectable import labels_for_change, minimum_detectable_change
 from baserate.stats.domains import domain_columns
 from baserate.stats.grouped_sums import GroupedSums, cluster_estimates
@@ -22,11 +24,13 @@ from baserate.stats.inclusion import inclusion_probs
 from baserate.stats.intervals import logit_interval, proportion_interval
 from baserate.stats.intervals.anticipated_gamma import contaminated_model, doubted_model
 from baserate.stats.intervals.proportion import Method
+from baserate.stats.multipolicy import solve_multi_policy
 from baserate.stats.planning import anticipate
 from baserate.stats.sequential import rolling_z
 from baserate.stats.sequential.capital import daily_capital, rate_sequence, spread_bets
 from baserate.stats.sequential.evidence import alarm_threshold
 from baserate.stats.sizes import anticipated_sigma2, defensive_mixture, largest_contribution
+from baserate.stats.stratification import cum_root_f
 from baserate.stats.totals import horvitz_thompson_total
 from baserate.stats.variance import ultimate_cluster_variance
 from baserate.terms.errors import DesignError
@@ -80,6 +84,15 @@ REFUSED: dict[str, Callable[[], object]] = {
     "looks missing": lambda: alarm_threshold("e-process", 0.05, NAN),  # type: ignore[arg-type]
     "a model's variance too few": lambda: anticipated_sigma2([0.1] * 3, [0.1] * 2),
     "a part too short": lambda: defensive_mixture([1.0, 2.0], [[1.0]], [0.1]),
+    "strata of no units": lambda: stratified_design("poisson", [], []),
+    "a size missing": lambda: wright(NAN, UNITS, [1.0, 1.0]),  # type: ignore[arg-type]
+    "more strata than units": lambda: cum_root_f([1.0, 2.0, 3.0], 1_000_000),
+    "policies of no units": lambda: solve_multi_policy([[]], [], 10),
+    "cells that are no codes": lambda: post_stratified_weights([1.0, 2.0], [0.5, 1.5], [3, 4]),
+    "denominators too few": lambda: GroupedSums.from_rows(
+        [1.0] * 3, [2.0] * 3, [0] * 3, 1, x=[1.0] * 2
+    ),
+    "gold missing": lambda: dawid_skene([0, 1], [0, 0], [0, 1], n_classes=2, gold=[NAN, 1]),
     "a probability above 1": lambda: largest_contribution([1.0, 1.0], [0.5, 1.5]),
 }
 

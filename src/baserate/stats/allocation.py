@@ -107,7 +107,13 @@ def wright(
     spread = _spreads(n_units, sd)
     low, high = _bounds(lower, n_units if upper is None else upper, spread.size)
     low, high = np.ceil(low), np.floor(high)
-    if low.min() < 1.0 or low.sum() > n or high.sum() < n or (low > high).any():
+    if (
+        not float(n).is_integer()
+        or low.min() < 1.0
+        or low.sum() > n
+        or high.sum() < n
+        or (low > high).any()
+    ):
         raise DesignError(
             "the bounds leave no room for this sample size",
             code="bounds_conflict",

@@ -127,11 +127,13 @@ def post_stratified_weights(
     """
     d, totals = finite("design_weight", design_weight), finite("cell_totals", cell_totals)
     codes = np.asarray(cell)
-    if codes.shape != d.shape or d.size == 0 or codes.min() < 0 or codes.max() >= totals.size:
+    fits = codes.shape == d.shape and d.size > 0 and codes.dtype.kind in "iu"
+    if not fits or codes.min() < 0 or codes.max() >= totals.size:
         raise DesignError(
             "cell does not fit the weights and totals",
             code="shape",
-            expected=f"{d.size} codes in 0..{totals.size - 1}",
+            expected=f"{d.size} whole numbers in 0..{totals.size - 1}",
+            got=f"shape {codes.shape}, values of {codes.dtype}",
         )
     if d.min() <= 0.0 or totals.min() < 0.0:
         raise DesignError("weights must be positive and totals not negative", code="weights")

@@ -145,7 +145,7 @@ def _one_hot(gold: ArrayLike | None, votes: _Votes) -> Array | None:
     """Gold as rows of 0 and 1; a row of NaN where unknown."""
     if gold is None:
         return None
-    code = np.asarray(gold, dtype=np.int64)
+    code = finite("gold", gold).astype(np.int64)
     if code.shape != (votes.n_items,) or code.max(initial=-1) >= votes.n_classes:
         raise DesignError(
             "gold needs one class per item, −1 where unknown",

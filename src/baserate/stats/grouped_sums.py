@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from baserate.stats.arrays import Array, IntArray, finite, numbers
+from baserate.stats.arrays import Array, IntArray, finite, numbers, one_or_each
 from baserate.terms.errors import DesignError
 
 
@@ -112,8 +112,12 @@ class GroupedSums:
         cell = _cells(domain, n_domains, stratum, n_strata, w.size)
         size = (n_domains + 1) * n_strata
         shape = (n_domains + 1, n_strata)
-        a = w if scale is None else finite("scale", scale)
-        c = 1.0 - 1.0 / w if share is None else finite("share", share)
+        a = w if scale is None else one_or_each("scale", finite("scale", scale), w.shape)
+        c = (
+            1.0 - 1.0 / w
+            if share is None
+            else one_or_each("share", finite("share", share), w.shape)
+        )
         ca, caa = c * a, c * a * a
 
         def added(values: Array | None, rows: NDArray[np.intp] | None = None) -> Array:
@@ -121,7 +125,7 @@ class GroupedSums:
             counts = np.bincount(where, weights=values, minlength=size)
             return counts.reshape(shape).astype(np.float64)
 
-        x_given = None if x is None else finite("x", x)
+        x_given = None if x is None else one_or_each("x", finite("x", x), w.shape)
         ones = x_given is None
         xs = np.ones(1) if x_given is None else x_given
         columns: dict[str, list[Array]] = {k: [] for k in ("wy", "cy", "cyy", "cyx", "positive")}

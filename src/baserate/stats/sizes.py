@@ -169,9 +169,10 @@ def combine_policies(sigma2: ArrayLike, totals: ArrayLike, weights: ArrayLike) -
     """
     square = np.asarray(sigma2, dtype=np.float64)
     total, weight = finite("totals", totals), finite("weights", weights)
-    if square.ndim != 2 or square.shape[1] != total.size or weight.size != total.size:
+    shapes = square.ndim == 2 and square.shape[1] == total.size == weight.size
+    if not shapes or square.size == 0:
         raise DesignError(
-            "sigma2 needs one column, and totals and weights one value, per policy",
+            "sigma2 needs one column, and totals and weights one value, per policy, and units",
             expected=f"shapes (N, {total.size}), ({total.size},), ({total.size},)",
             got=f"{square.shape}, {total.shape}, {weight.shape}",
         )

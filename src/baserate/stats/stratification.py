@@ -214,9 +214,9 @@ class _Search(NamedTuple):
 
 def _cuttable(x: ArrayLike, n_strata: int) -> Array:
     values = finite("x", x)
-    if values.size == 0 or n_strata < 1:
+    if not 1 <= n_strata <= values.size:
         raise DesignError(
-            "strata need units and a number of strata of at least 1",
+            "strata need units, and there are 1 to as many strata as units",
             code="bad_stratification",
             got=f"{values.size} units, {n_strata} strata",
         )

@@ -134,9 +134,9 @@ def stratified_design(name: str, inclusion_prob: ArrayLike, stratum: ArrayLike) 
     Raises: DesignError as the design does.
     """
     prob, labels = probabilities("inclusion_prob", inclusion_prob), np.asarray(stratum)
-    if labels.shape != prob.shape:
+    if labels.shape != prob.shape or prob.size == 0:
         raise DesignError(
-            "stratum must have one label per unit",
+            "stratum must have one label per unit, and there must be units",
             expected=f"shape {prob.shape}",
             got=f"shape {labels.shape}",
         )
