@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -74,6 +75,45 @@ class ProgrammeError(BaserateError):
     """The programme file (configuration) is wrong: mend the file."""
 
     code = "programme"
+
+
+class Mistakes(BaserateError):
+    """Everything that is wrong with one file, at once; with one mistake it reads like that one.
+
+    Args:
+        problem: What they are in all, where there are several.
+        mistakes: One error per mistake, in the order of the lines.
+        where: The file.
+        code: Stable short name, where there are several.
+        hint: What to do, where there are several.
+    """
+
+    def __init__(
+        self, problem: str, mistakes: Sequence[BaserateError], *, where: str, code: str, hint: str
+    ) -> None:
+        self.mistakes = tuple(mistakes)
+        first = self.mistakes[0]
+        if len(self.mistakes) > 1:
+            super().__init__(problem, code=code, where=where, hint=hint)
+        else:
+            super().__init__(
+                first.problem,
+                code=first.code,
+                where=first.where,
+                expected=first.expected,
+                got=first.got,
+                hint=first.hint,
+            )
+
+    def _message(self) -> str:
+        if len(self.mistakes) == 1:
+            return super()._message()
+        told = [str(m).replace("\n", "\n  ") for m in self.mistakes]
+        return "\n  ".join([f"{self.where}: {self.problem}", *told])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as fields, with one entry per mistake."""
+        return {**super().as_dict(), "mistakes": [m.as_dict() for m in self.mistakes]}
 
 
 class TableError(BaserateError):

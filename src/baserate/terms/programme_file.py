@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from baserate.terms.errors import ProgrammeError
+from baserate.terms.errors import Mistakes, ProgrammeError
 from baserate.terms.programme import Programme
 from baserate.terms.programme_mistakes import mistakes_of
 from baserate.terms.starter import STARTER, starter_programme
@@ -28,10 +28,8 @@ __all__ = [
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class ProgrammeMistakes(ProgrammeError):
+class ProgrammeMistakes(Mistakes, ProgrammeError):
     """Everything that is wrong with a programme file, at once.
-
-    With one mistake it reads like that mistake.
 
     Args:
         file: The file.
@@ -39,34 +37,13 @@ class ProgrammeMistakes(ProgrammeError):
     """
 
     def __init__(self, file: str, mistakes: Sequence[ProgrammeError]) -> None:
-        self.mistakes = tuple(mistakes)
-        first = self.mistakes[0]
-        if len(self.mistakes) == 1:
-            super().__init__(
-                first.problem,
-                code=first.code,
-                where=first.where,
-                expected=first.expected,
-                got=first.got,
-                hint=first.hint,
-            )
-        else:
-            super().__init__(
-                f"{len(self.mistakes)} mistakes in the programme file",
-                code="programme_mistakes",
-                where=file,
-                hint="mend the lines named",
-            )
-
-    def _message(self) -> str:
-        if len(self.mistakes) == 1:
-            return super()._message()
-        told = [str(m).replace("\n", "\n  ") for m in self.mistakes]
-        return "\n  ".join([f"{self.where}: {self.problem}", *told])
-
-    def as_dict(self) -> dict[str, Any]:
-        """The error as fields, with one entry per mistake."""
-        return {**super().as_dict(), "mistakes": [m.as_dict() for m in self.mistakes]}
+        super().__init__(
+            f"{len(mistakes)} mistakes in the programme file",
+            mistakes,
+            where=file,
+            code="programme_mistakes",
+            hint="mend the lines named",
+        )
 
 
 def load_programme(path: str | Path) -> Programme:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from baserate.terms.errors import BaserateError
+from baserate.terms.errors import BaserateError, Mistakes
 
 Level = Literal["mistake", "warning"]
 
@@ -51,8 +51,8 @@ class Finding:
         )
 
 
-class PolicyMistakes(PolicyError):
-    """Every mistake of a document at once; with one it reads like that one.
+class PolicyMistakes(Mistakes, PolicyError):
+    """Every mistake of a document at once.
 
     Args:
         file: The document.
@@ -60,34 +60,13 @@ class PolicyMistakes(PolicyError):
     """
 
     def __init__(self, file: str, mistakes: Sequence[PolicyError]) -> None:
-        self.mistakes = tuple(mistakes)
-        first = self.mistakes[0]
-        if len(self.mistakes) == 1:
-            super().__init__(
-                first.problem,
-                code=first.code,
-                where=first.where,
-                expected=first.expected,
-                got=first.got,
-                hint=first.hint,
-            )
-        else:
-            super().__init__(
-                f"{len(self.mistakes)} mistakes in the policy",
-                code="policy_mistakes",
-                where=file,
-                hint="mend the lines named; `baserate policy lint` shows them again",
-            )
-
-    def _message(self) -> str:
-        if len(self.mistakes) == 1:
-            return super()._message()
-        told = [str(m).replace("\n", "\n  ") for m in self.mistakes]
-        return "\n  ".join([f"{self.where}: {self.problem}", *told])
-
-    def as_dict(self) -> dict[str, Any]:
-        """The error as fields, with one entry per mistake."""
-        return {**super().as_dict(), "mistakes": [m.as_dict() for m in self.mistakes]}
+        super().__init__(
+            f"{len(mistakes)} mistakes in the policy",
+            mistakes,
+            where=file,
+            code="policy_mistakes",
+            hint="mend the lines named; `baserate policy lint` shows them again",
+        )
 
 
 class Findings:
