@@ -43,6 +43,9 @@ def show_audit(stages: Stages, days: Sequence[date]) -> None:
             )
         )
     screen.table(("table", "rows in", "used", "quarantined", "why"), rows, right=(1, 2, 3))
+    for name, measures in totals.items():
+        if n := measures["left_out"]:
+            screen.result().print(f"{name}: {n:,} more rows left out by the mapping (where)")
 
 
 def show_samples(stages: Stages, days: Sequence[date]) -> None:

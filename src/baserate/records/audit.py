@@ -25,6 +25,7 @@ class Account:
         theirs: Rows that another day's run accounts for.
         used: Rows that are part of the day's records.
         late: Those of them that were logged after the day.
+        left_out: Rows that the mapping leaves out; not among those read. None: it leaves none.
     """
 
     table: str
@@ -32,6 +33,7 @@ class Account:
     theirs: int
     used: int
     late: int
+    left_out: int | None = None
 
     @property
     def rows_in(self) -> int:
@@ -59,6 +61,7 @@ def audit_table(
             "rows_in": account.rows_in,
             "rows_used": account.used,
             "late": account.late,
+            **({} if account.left_out is None else {"left_out": account.left_out}),
             **{f"quarantined:{reason}": n for reason, n in reasons.items()},
         }
         rows += [

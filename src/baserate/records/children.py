@@ -1,9 +1,9 @@
 """Responses and components: rows that belong to a turn.
 
-Reasons, the first that holds: ``missing_key`` (no interaction_id; for components also no
-position or component_id), ``orphan`` (no request of its interaction and turn within the late
-window), ``invalid_text``, ``invalid_time``, ``parent_quarantined``, ``negative_impressions``,
-``too_many_impressions`` (more than ``MAX_IMPRESSIONS``), ``duplicate``.
+Reasons, the first that holds: ``invalid_value``, ``missing_key`` (no interaction_id; for
+components also no position or component_id), ``orphan`` (no request of its interaction and turn
+within the late window), ``invalid_text``, ``invalid_time``, ``parent_quarantined``,
+``negative_impressions``, ``too_many_impressions`` (more than ``MAX_IMPRESSIONS``), ``duplicate``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from baserate.records.reasons import (
     set_duplicates_aside,
     text_rule,
     time_rule,
+    value_rules,
 )
 from baserate.records.relational import among, attach, holds, without
 from baserate.records.requests import TURN_KEY
@@ -110,6 +111,7 @@ def _has_key(rows: ir.Table) -> ir.BooleanValue:
 
 def _rules(rows: ir.Table, run: ir.IntegerValue) -> list[Rule]:
     rules = [
+        *value_rules(rows),
         Rule(~_has_key(rows), QuarantineReason.MISSING_KEY, "a key column is empty"),
         Rule(run.isnull(), QuarantineReason.ORPHAN, "no request of this interaction and turn"),
         text_rule(rows),

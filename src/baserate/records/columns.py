@@ -1,4 +1,4 @@
-"""A site's columns as ours: renamed, cast where nothing is lost, null or a default where absent.
+"""A site's columns as ours: renamed or expressed, cast where nothing is lost, else null.
 
 Accepted besides the exact type, because every value keeps its meaning:
 
@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from baserate.records.expressions import Translated
 from baserate.records.relational import parse_time
+from baserate.records.shaping import check_there, over
 from baserate.terms.errors import TableError
 from baserate.terms.programme import LoggingTable
 from baserate.terms.schemas import Column, TableSchema
@@ -44,6 +46,13 @@ _PLAIN_WORDS = {
     "bool": "true or false (bool)",
     "timestamp": "a timestamp (or ISO 8601 text)",
 }
+_SQL_WORDS = {
+    "string": "varchar",
+    "int64": "bigint",
+    "float64": "double",
+    "bool": "boolean",
+    "timestamp": "timestamp",
+}
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,18 @@ class Mapped:
         ours: Our column; a site's own pivot is a string column here.
         theirs: The site's column; None: there is none, the column is null.
         own: True for a site's own pivot.
+        expression: In place of a column, an SQL expression over the site's columns.
     """
 
     ours: Column
     theirs: str | None
     own: bool = False
+    expression: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything is mapped to our column."""
+        return self.theirs is not None or self.expression is not None
 
 
 def map_columns(
@@ -76,21 +92,32 @@ def map_columns(
     """
     there = set(found)
     mapped = []
-    for column in (*schema.columns, *_native_log_time(schema, there)):
+    for column in (*schema.columns, *_native_log_time(schema, table, there)):
         theirs = table.columns.get(column.name, column.name)
-        if theirs in there:
+        if column.name in table.expressions:
+            mapped.append(_by_expression(schema.name, column, table, there))
+        elif theirs in there:
             mapped.append(Mapped(column, theirs))
         elif column.required or column.name in table.columns:
             raise _missing(schema.name, column, table, there)
         else:
             mapped.append(Mapped(column, None))
     for name in own:
-        theirs = table.columns[name]
         column = Column(name, "string", "A site's own column.", required=False)
+        if name in table.expressions:
+            mapped.append(replace(_by_expression(schema.name, column, table, there), own=True))
+            continue
+        theirs = table.columns[name]
         if theirs not in there:
             raise _missing(schema.name, column, table, there)
         mapped.append(Mapped(column, theirs, own=True))
     return mapped
+
+
+def _by_expression(name: str, column: Column, table: LoggingTable, there: set[str]) -> Mapped:
+    text = table.expressions[column.name]
+    check_there(name, f"expressions.{column.name}", text, there)
+    return Mapped(column, None, expression=text)
 
 
 def unmapped(schema: TableSchema, own: Iterable[str]) -> list[Mapped]:
@@ -99,9 +126,10 @@ def unmapped(schema: TableSchema, own: Iterable[str]) -> list[Mapped]:
     return [Mapped(c, None) for c in schema.columns] + [Mapped(c, None, own=True) for c in pivots]
 
 
-def _native_log_time(schema: TableSchema, there: set[str]) -> list[Column]:
+def _native_log_time(schema: TableSchema, table: LoggingTable, there: set[str]) -> list[Column]:
     """``logged_at`` for a table whose schema has none (users), where the files have it."""
-    if "logged_at" in schema.names() or "logged_at" not in there:
+    theirs = {*there, *table.mapped()}
+    if "logged_at" in schema.names() or "logged_at" not in theirs:
         return []
     return [Column("logged_at", "timestamp", "When the row was logged.", required=False)]
 
@@ -153,27 +181,53 @@ def check_types(scan: ir.Table, mapped: Iterable[Mapped], name: str) -> None:
         _cast(scan, one, name)
 
 
-def unreadable_times(scan: ir.Table, mapped: Iterable[Mapped]) -> ir.StringValue:
+def unreadable_times(scan: ir.Table, mapped: Iterable[Mapped], name: str) -> ir.StringValue:
     """Names of the text columns whose value is no time, joined by commas; null where none."""
-    texts = {
-        m.ours.name: scan[m.theirs]
-        for m in mapped
-        if m.ours.type == "timestamp"
-        and m.theirs in scan.columns
-        and scan[m.theirs].type().is_string()
+    wrong = {}
+    for one in mapped:
+        value = _value(scan, one, name) if one.ours.type == "timestamp" else None
+        if value is not None and value.value.type().is_string():
+            text = value.value
+            wrong[one.ours.name] = text.notnull() & parse_time(text).isnull()
+    return _named(wrong)
+
+
+def unkept_values(scan: ir.Table, mapped: Iterable[Mapped], name: str) -> ir.StringValue | None:
+    """Names of the columns whose expression has no value for a row, joined by commas.
+
+    None where no expression can be without one.
+    """
+    found = {m.ours.name: _value(scan, m, name) for m in mapped if m.expression is not None}
+    wrong = {
+        ours: value.failed
+        for ours, value in found.items()
+        if value is not None and value.failed is not None
     }
+    return _named(wrong) if wrong else None
+
+
+def _named(wrong: Mapping[str, ir.BooleanValue]) -> ir.StringValue:
     found: ir.Value = ibis.literal("")
-    for ours, text in texts.items():
-        wrong = text.notnull() & parse_time(text).isnull()
-        found = found + ibis.ifelse(wrong, f"{ours},", "")
-    return found.nullif("") if texts else ibis.null("string")
+    for ours, condition in wrong.items():
+        found = found + ibis.ifelse(condition, f"{ours},", "")
+    return found.nullif("") if wrong else ibis.null("string")
+
+
+def _value(scan: ir.Table, mapped: Mapped, name: str) -> Translated | None:
+    """What the site has for our column; None where these files lack it."""
+    if mapped.expression is not None:
+        return over(scan, mapped.expression, name, f"expressions.{mapped.ours.name}")
+    if mapped.theirs is None or mapped.theirs not in scan.columns:
+        return None
+    return Translated(scan[mapped.theirs])
 
 
 def _cast(scan: ir.Table, mapped: Mapped, name: str) -> ir.Value:
     column = mapped.ours
-    if mapped.theirs is None or mapped.theirs not in scan.columns:
+    found = _value(scan, mapped, name)
+    if found is None:
         return ibis.null(IBIS_TYPES[column.type])
-    value = scan[mapped.theirs]
+    value = found.value
     if value.type().is_unknown() or value.type().is_null():
         return ibis.null(IBIS_TYPES[column.type])
     casts = {
@@ -185,16 +239,29 @@ def _cast(scan: ir.Table, mapped: Mapped, name: str) -> ir.Value:
     }
     done = casts[column.type](value)
     if done is None:
-        raise TableError(
-            f"column {mapped.theirs!r} has the wrong type",
-            code="wrong_type",
-            where=f"tables.{name}",
-            expected=f"{column.name}: {_PLAIN_WORDS[column.type]}",
-            got=str(value.type()),
-            hint="write the column with the expected type, or map another column to "
-            f"{column.name} under tables.{name}.columns",
-        )
+        raise _wrong_type(mapped, name, value.type())
     return done
+
+
+def _wrong_type(mapped: Mapped, name: str, kind: dt.DataType) -> TableError:
+    column = mapped.ours
+    what = f"column {mapped.theirs!r}"
+    where = f"tables.{name}"
+    hint = (
+        "write the column with the expected type, map another column to "
+        f"{column.name} under tables.{name}.columns, or cast it under tables.{name}.expressions"
+    )
+    if mapped.expression is not None:
+        what, where = "the expression", f"{where}.expressions.{column.name}"
+        hint = f"put a cast around it: cast(... as {_SQL_WORDS[column.type]})"
+    return TableError(
+        f"{what} has the wrong type",
+        code="wrong_type",
+        where=where,
+        expected=f"{column.name}: {_PLAIN_WORDS[column.type]}",
+        got=str(kind),
+        hint=hint,
+    )
 
 
 def _as_string(value: ir.Value) -> ir.Value | None:

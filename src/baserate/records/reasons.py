@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 
 from baserate.records.bench import Workbench
 from baserate.records.relational import holds, rank_latest, sort_key
-from baserate.records.sources import LOG_DAY, NO_TIME, NOT_UTF8, RAW, LogTable
+from baserate.records.sources import LOG_DAY, NO_TIME, NO_VALUE, NOT_UTF8, RAW, LogTable
 from baserate.terms.words import QuarantineReason
 
 REASON, DETAIL = "reason", "detail"
@@ -52,6 +52,14 @@ def text_rule(rows: ir.Table) -> Rule:
         QuarantineReason.INVALID_TEXT,
         ibis.literal("not UTF-8, given as base64: ") + rows[NOT_UTF8],
     )
+
+
+def value_rules(rows: ir.Table) -> list[Rule]:
+    """An expression of the mapping has no value for the row; no rule where none can be without."""
+    if NO_VALUE not in rows.columns:
+        return []
+    told = ibis.literal("its expression cannot be had: ") + rows[NO_VALUE]
+    return [Rule(rows[NO_VALUE].notnull(), QuarantineReason.INVALID_VALUE, told)]
 
 
 def time_rule(rows: ir.Table) -> Rule:

@@ -1,9 +1,10 @@
 """Requests: which turns a day has, and which of them stay out of the population.
 
-Reasons, the first that holds: ``missing_key`` (no interaction_id), ``invalid_time`` (no
-requested_at, or text that is no time), ``logged_before_event`` and ``too_late`` (see
-``records.days``), ``invalid_text``, ``duplicate``, ``internal_traffic``, ``test_traffic`` and,
-once responses and components are known, ``no_response``.
+Reasons, the first that holds: ``invalid_value``, ``missing_key`` (no interaction_id),
+``invalid_time`` (no requested_at, or text that is no time), ``logged_before_event`` and
+``too_late`` (see ``records.days``), ``invalid_text``, ``duplicate``,
+``internal_traffic``, ``test_traffic`` and, once responses and components are known,
+``no_response``.
 
 A person of the staff or a test flag on any turn puts the whole interaction aside: part of a
 synthetic conversation is not traffic either. All other reasons concern one turn; the
@@ -28,6 +29,7 @@ from baserate.records.reasons import (
     set_duplicates_aside,
     text_rule,
     time_rule,
+    value_rules,
 )
 from baserate.records.relational import FALSE, among, attach, holds, without
 from baserate.records.sources import LOG_DAY, LogTable
@@ -92,6 +94,7 @@ def _rules(rows: ir.Table) -> list[Rule]:
     delay = (rows[LOG_DAY] - rows.event_day).cast("string")
     unreadable = time_rule(rows)
     return [
+        *value_rules(rows),
         Rule(
             ~has_text(rows.interaction_id),
             QuarantineReason.MISSING_KEY,

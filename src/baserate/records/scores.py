@@ -6,10 +6,10 @@ by the run of the day it was logged, as used if the Pin was logged as shown on t
 the late window before it. For the interactions of a day, a Pin's score is the one logged that
 day, else the one logged soonest after it within the late window.
 
-Reasons, the first that holds: ``missing_key``, ``unknown_subject_kind``, ``invalid_text``,
-``invalid_time``, ``unknown_policy``, ``invalid_score`` (null, NaN, below 0, above 1),
-``orphan``, ``parent_quarantined``, ``duplicate`` (of Pins: within one log day). The latest
-``scored_at`` is kept.
+Reasons, the first that holds: ``invalid_value``, ``missing_key``, ``unknown_subject_kind``,
+``invalid_text``, ``invalid_time``, ``unknown_policy``, ``invalid_score`` (null, NaN,
+below 0, above 1), ``orphan``, ``parent_quarantined``, ``duplicate`` (of Pins: within one log
+day). The latest ``scored_at`` is kept.
 
 A score that no policy reads (``score_from``) is used in this sense all the same: nothing is
 wrong with it.
@@ -36,6 +36,7 @@ from baserate.records.reasons import (
     set_duplicates_aside,
     text_rule,
     time_rule,
+    value_rules,
 )
 from baserate.records.relational import TRUE, among, attach, holds, is_finite, without
 from baserate.records.sources import LOG_DAY, RAW, LogTable
@@ -163,6 +164,7 @@ def _rules(
     score = rows.score
     later_pin = _is_pin(rows) & ~ours
     return [
+        *value_rules(rows),
         Rule(~keys, QuarantineReason.MISSING_KEY, "a key column is empty"),
         Rule(
             ~rows.subject_kind.isin(list(SubjectKind)),

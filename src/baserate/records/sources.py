@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -22,11 +22,13 @@ from baserate.records.columns import (
     common_types,
     map_columns,
     our_columns,
+    unkept_values,
     unmapped,
     unreadable_times,
 )
 from baserate.records.files import Footer, Partition, partitions, read_footers
-from baserate.records.relational import FALSE, day_number, plain_text, utc_day
+from baserate.records.relational import FALSE, day_number, holds, plain_text, utc_day
+from baserate.records.shaping import Shaped, check_shape, shaped
 from baserate.records.withheld import Withheld
 from baserate.terms.errors import TableError
 from baserate.terms.programme import LoggingTable, Programme
@@ -36,10 +38,13 @@ from baserate.terms.schemas import LOGGING_TABLES
 #: UTF-8, time columns that are no time, and the row as it was read. Requests also have the day
 #: of their event. Days are counted from the day of the run.
 LOG_DAY, NOT_UTF8, NO_TIME, RAW = "log_day", "not_utf8", "no_time", "raw"
+#: Only where some expression can fail: the columns whose expression has no value for the row.
+NO_VALUE = "no_value"
 EVENT_DAY = "event_day"
 
 _PARTITION_DAY = "_baserate_log_day"
 _NO_COLUMN = "nothing"
+_KEPT = "kept"
 _EVENT_TIME = {"requests": "requested_at", "responses": "responded_at", "scores": "scored_at"}
 
 
@@ -53,7 +58,8 @@ class LogTable:
         rows: Our columns, the site's own pivots and what this room adds.
         raw: The site's columns, by name; each is a field of the column ``raw``.
         read_by_day: Rows in the files by log day, from their footers; None where the table is
-            not partitioned by day.
+            not partitioned by day, or a row of the files is not a row of the table.
+        left_out: Rows in the files that the mapping's ``where`` leaves out, by log day.
         withheld: What of it is not stored as it was read.
     """
 
@@ -63,6 +69,7 @@ class LogTable:
     raw: tuple[str, ...]
     read_by_day: Mapping[int, int] | None
     withheld: Withheld
+    left_out: Mapping[int | None, int] = field(default_factory=dict)
 
     def on(self, days: Collection[int]) -> ir.Table:
         """Rows logged on some days; other days' partitions are not read."""
@@ -72,9 +79,15 @@ class LogTable:
     def count(self, days: Collection[int], bench: Workbench) -> int:
         """Number of rows logged on some days."""
         if self.read_by_day is not None:
-            return sum(n for day, n in self.read_by_day.items() if day in days)
+            read = sum(n for day, n in self.read_by_day.items() if day in days)
+            return read - sum(n for day, n in self.left_out.items() if day in days)
         rows = self.on(days)
         return int(bench.one_row(rows.agg(n=rows.count()))["n"])
+
+    @property
+    def left_out_today(self) -> int:
+        """Rows left out that this run accounts for: those logged on its day; of users, all."""
+        return sum(n for day, n in self.left_out.items() if day == 0 or self.name == "users")
 
 
 class Sources:
@@ -124,19 +137,30 @@ class Sources:
         scans |= {p.day: self._scan(p) for p in found if p.files and p.day not in scans}
         scans = {p.day: scans[p.day] for p in found if p.files}
         for scan in scans.values():
-            check_types(scan, mapped, name)
+            check_types(scan, [m for m in mapped if m.expression is None], name)
         kinds = common_types(_site_schema(scan) for scan in scans.values())
         self._withheld.check(name, kinds)
+        left_out: dict[int | None, int] = {}
+        raw: tuple[str, ...] = (_NO_COLUMN,)
         if scans:
             parts = [_aligned(scan, kinds, day) for day, scan in scans.items()]
-            rows = self._ours(reduce(lambda a, b: a.union(b), parts), mapped, name, list(kinds))
-            rows = self._bench.view(rows, name)
+            shape = shaped(reduce(lambda a, b: a.union(b), parts), table, name)
+            raw = tuple(sorted(_site_schema(shape.rows)))
+            rows = self._bench.view(self._ours(shape, mapped, name, raw), name)
+            if shape.kept is not None:
+                rows, left_out = self._told_apart(rows)
         else:
             rows = self._empty(name, mapped)
-        raw = tuple(sorted(kinds)) or (_NO_COLUMN,)
         by_day = {day: footer.rows for day, footer in footers.items() if day is not None}
+        read = None if table.explode else by_day or None
         key = LOGGING_TABLES[name].key
-        return LogTable(name, key, rows, raw, by_day or None, self._withheld)
+        return LogTable(name, key, rows, raw, read, self._withheld, left_out)
+
+    def _told_apart(self, rows: ir.Table) -> tuple[ir.Table, dict[int | None, int]]:
+        """The rows of this table, and how many others there are by log day."""
+        others = rows.filter(~rows[_KEPT]).group_by(LOG_DAY).agg(n=lambda t: t.count())
+        counted = {row[LOG_DAY]: int(row["n"]) for row in self._bench.rows(others)}
+        return rows.filter(rows[_KEPT]).drop(_KEPT), counted
 
     def _scan(self, partition: Partition) -> ir.Table:
         return self._bench.scan([self._repaired.get(f, f) for f in partition.files])
@@ -155,23 +179,29 @@ class Sources:
         self, name: str, table: LoggingTable, footers: Mapping[int | None, Footer]
     ) -> list[Mapped]:
         """By the columns of the day's own files; of any day read, where the day is empty."""
-        own = [c for c in self._programme.own_columns() if c in table.columns]
+        own = [c for c in self._programme.own_columns() if c in table.mapped()]
         today = footers.get(None) or footers[0]
         columns = today.columns or frozenset().union(*(f.columns for f in footers.values()))
         schema = LOGGING_TABLES[name]
-        return map_columns(schema, table, own, columns) if columns else unmapped(schema, own)
+        if not columns:
+            return unmapped(schema, own)
+        return map_columns(schema, table, own, check_shape(name, table, columns))
 
-    def _ours(self, scan: ir.Table, mapped: list[Mapped], name: str, site: list[str]) -> ir.Table:
+    def _ours(
+        self, shape: Shaped, mapped: list[Mapped], name: str, site: tuple[str, ...]
+    ) -> ir.Table:
         """Our columns beside the row as it was read."""
+        scan = shape.rows
         ours = our_columns(scan, mapped, name)
         if name == "requests":
             ours[EVENT_DAY] = self._day(ours["requested_at"])
         return scan.select(
             **self._withheld.ours(name, ours),
+            **_conditions(shape, mapped, name),
             log_day=self._log_day(scan, ours, name, mapped),
             not_utf8=scan[BAD_TEXT],
-            no_time=unreadable_times(scan, mapped),
-            raw=ibis.struct({column: scan[column] for column in sorted(site)}),
+            no_time=unreadable_times(scan, mapped, name),
+            raw=ibis.struct({column: scan[column] for column in site}),
         )
 
     def _empty(self, name: str, mapped: list[Mapped]) -> ir.Table:
@@ -196,7 +226,7 @@ class Sources:
         """
         if _PARTITION_DAY in scan.columns:
             return scan[_PARTITION_DAY]
-        if not any(m.ours.name == "logged_at" and m.theirs for m in mapped):
+        if not any(m.ours.name == "logged_at" and m.is_there for m in mapped):
             if name == "users":
                 return ibis.null("int64")
             raise _no_log_day(name)
@@ -224,6 +254,22 @@ class Sources:
         return int(first["first"] or 0)
 
 
+def _conditions(shape: Shaped, mapped: list[Mapped], name: str) -> dict[str, ir.Value]:
+    """What expressions and ``where`` say of a row; nothing where there are none."""
+    said: dict[str, ir.Value] = {}
+    wrong = unkept_values(shape.rows, mapped, name)
+    if shape.failed is not None:
+        where = ibis.ifelse(shape.failed, "where", ibis.null("string"))
+        wrong = where if wrong is None else ibis.coalesce(wrong, where)
+    if wrong is not None:
+        is_text = shape.rows[BAD_TEXT].isnull()
+        said[NO_VALUE] = ibis.ifelse(is_text, wrong, ibis.null("string"))
+    if shape.kept is not None:
+        kept = shape.kept
+        said[_KEPT] = kept if shape.failed is None else kept | holds(shape.failed)
+    return said
+
+
 def _no_log_day(name: str) -> TableError:
     return TableError(
         "the path has no {ds} and there is no column logged_at: nothing says which day a row "
@@ -242,7 +288,7 @@ def _in_catalog(partition: Partition) -> bool:
 
 
 def _site_schema(scan: ir.Table) -> dict[str, dt.DataType]:
-    return {c: k for c, k in scan.schema().items() if c != BAD_TEXT}
+    return {c: k for c, k in scan.schema().items() if c not in (BAD_TEXT, _PARTITION_DAY)}
 
 
 def _aligned(scan: ir.Table, kinds: Mapping[str, dt.DataType], day: int | None) -> ir.Table:

@@ -228,11 +228,19 @@ class Steps:
             accounts.append(
                 Account("scores", scores.read, scores.theirs, scores.n_used, scores.n_late)
             )
-        return accounts
+        return [self._with_left_out(account) for account in accounts]
+
+    def _with_left_out(self, account: Account) -> Account:
+        """Where the mapping leaves rows out, how many it left out of this day."""
+        if getattr(self.programme.tables, account.table).where is None:
+            return account
+        return replace(account, left_out=self.tables[account.table].left_out_today)
 
     def _users_account(self, people: People) -> Account:
         table = self.tables["users"]
         fine = people.ours[REASON].isnull()
         counts = self.bench.one_row(people.ours.agg(n=people.ours.count(), used=fine.sum()))
-        read = counts["n"] if table.read_by_day is None else sum(table.read_by_day.values())
+        read = counts["n"]
+        if table.read_by_day is not None:
+            read = table.count(table.read_by_day, self.bench)
         return Account("users", read, 0, counts["used"] or 0, 0)

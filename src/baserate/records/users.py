@@ -5,8 +5,8 @@ are (up to the late window, where they have ``logged_at``). The latest row of a 
 other is a ``duplicate``, equal or not. A request whose user is not here stays in the population
 with no country, language or age band: leaving unknown users out would be a choice about people.
 
-Reasons, the first that holds: ``missing_key``, ``invalid_text``, ``invalid_time``,
-``duplicate``.
+Reasons, the first that holds: ``invalid_value``, ``missing_key``, ``invalid_text``,
+``invalid_time``, ``duplicate``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from baserate.records.reasons import (
     set_duplicates_aside,
     text_rule,
     time_rule,
+    value_rules,
 )
 from baserate.records.relational import among, without
 from baserate.records.sources import LOG_DAY, LogTable
@@ -52,6 +53,7 @@ def day_users(table: LogTable, window: Window, bench: Workbench) -> People:
     if table.read_by_day is None:
         rows = rows.filter(rows[LOG_DAY].isnull() | (rows[LOG_DAY] <= window.late))
     rules = [
+        *value_rules(rows),
         Rule(~has_text(rows.user_id), QuarantineReason.MISSING_KEY, "no user_id"),
         text_rule(rows),
         time_rule(rows),

@@ -50,10 +50,11 @@ class Withheld:
         self._hashed = frozenset(privacy.pseudonyms)
         #: The site's names of ids behind pseudonyms: hidden wherever a table has them.
         self._site_ids = {
-            self._theirs(table, name)
+            theirs
             for table in _TABLES_WITH_IDS
             for name in privacy.pseudonyms
             if table in self._tables
+            for theirs in self._tables[table].reads(name)
         }
 
     def check(self, table: str, there: Iterable[str]) -> None:
@@ -82,28 +83,32 @@ class Withheld:
     def key(self, table: str, rows: ir.Table, key: Iterable[str]) -> dict[str, ir.Value]:
         """A row's key columns as the quarantine stores them."""
         return {
-            name: self._stored(table, self._theirs(table, name), rows[name], name in self._hashed)
+            name: ibis.literal(DROPPED)
+            if self._is_dropped(table, name)
+            else self._hidden(rows[name])
+            if name in self._hashed
+            else rows[name]
             for name in key
         }
 
     def row(self, table: str, raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
         """The site's columns as the quarantine stores them."""
-        return {c: self._stored(table, c, v, c in self._site_ids) for c, v in raw.items()}
+        return {c: self._stored(table, c, v) for c, v in raw.items()}
 
-    def _stored(self, table: str, theirs: str, value: ir.Value, is_id: bool) -> ir.Value:
-        if theirs in self._drop.get(table, ()):
+    def _stored(self, table: str, theirs: str, value: ir.Value) -> ir.Value:
+        """A site's column, or an element of an exploded list, which is what its list is."""
+        sources = self._tables[table].sources(theirs)
+        if not sources.isdisjoint(self._drop.get(table, ())):
             return ibis.literal(DROPPED)
-        return self._hidden(value) if is_id else value
+        return value if sources.isdisjoint(self._site_ids) else self._hidden(value)
 
     def _hidden(self, value: ir.Value) -> ir.StringValue:
         assert self._key is not None
         return self._key.expr(plain_text(value))
 
     def _is_dropped(self, table: str, ours: str) -> bool:
-        return self._theirs(table, ours) in self._drop.get(table, ())
-
-    def _theirs(self, table: str, ours: str) -> str:
-        return self._tables[table].columns.get(ours, ours)
+        read = self._tables[table].reads(ours)
+        return not set(read).isdisjoint(self._drop.get(table, ()))
 
 
 def check_dropped(columns: Iterable[str], table: str, there: Iterable[str]) -> None:

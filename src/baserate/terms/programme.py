@@ -6,11 +6,13 @@ the file and turns mistakes into errors that name the line.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from baserate.terms.mapping_sql import SqlFault, columns_of
 from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
@@ -33,6 +35,44 @@ class LoggingTable(_Section):
     columns: dict[str, str] = Field(default_factory=dict)
     """baserate's column name: the site's column name. Only those that differ, and a site's own
     columns that pivots use (tables users and requests)."""
+    expressions: dict[str, str] = Field(default_factory=dict)
+    """baserate's column name: an SQL expression over the row's own columns, in DuckDB's dialect,
+    e.g. `impressions: coalesce(n_impr, 0)`. Means the same on every engine. In place of a name
+    under `columns`."""
+    explode: dict[str, str] = Field(default_factory=dict)
+    """A name: a column that holds a list, or an expression that makes one. Each element becomes
+    a row of its own; expressions call it by the name, and its place from 1 `<name>_position`.
+    Several are exploded in order."""
+    where: str | None = None
+    """Condition on the row, an SQL expression. Other rows are not of this table; the audit counts
+    them as `left_out`."""
+
+    def mapped(self) -> tuple[str, ...]:
+        """baserate's names of the columns that are mapped here."""
+        return (*self.columns, *self.expressions)
+
+    def reads(self, ours: str) -> tuple[str, ...]:
+        """The site's columns that a column of ours is had from, lists that were exploded too."""
+        if ours not in self.expressions:
+            return tuple(self.sources(self.columns.get(ours, ours)))
+        try:
+            read = columns_of(self.expressions[ours])
+        except SqlFault:  # told elsewhere
+            return ()
+        return tuple(dict.fromkeys(c for name in read for c in sorted(self.sources(name))))
+
+    def sources(self, name: str) -> set[str]:
+        """A column of the site's, or an element of an exploded list with the columns it is of."""
+        found = {name}
+        for element, text in reversed(self.explode.items()):
+            if element in found:
+                with suppress(SqlFault):
+                    found |= set(columns_of(text))
+        return found
+
+    def has_sql(self) -> bool:
+        """Whether anything here is written in SQL."""
+        return bool(self.expressions or self.explode or self.where is not None)
 
 
 class Tables(_Section):
@@ -381,7 +421,7 @@ class Programme(_Section):
             c
             for name in ("users", "requests")
             if (t := getattr(self.tables, name)) is not None
-            for c in t.columns
+            for c in t.mapped()
             if c not in LOGGING_TABLES[name].names()
         }
         return tuple(sorted(mapped))

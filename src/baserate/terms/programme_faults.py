@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
+from baserate.terms.mapping_sql import SqlFault, check_sql
 from baserate.terms.schemas import INTERACTIONS, LOGGING_TABLES
 
 if TYPE_CHECKING:
-    from baserate.terms.programme import Programme
+    from baserate.terms.programme import LoggingTable, Programme
 
 #: Fewest interactions a day that a phase is drawn with.
 LEAST_BUDGET = 10
@@ -91,19 +92,49 @@ def _column_maps(programme: Programme) -> Iterator[Fault]:
     wanted = {*programme.pivots, *programme.sampling.strata}
     for name, table in programme.tables.present().items():
         known = LOGGING_TABLES[name].names()
-        for ours, theirs in table.columns.items():
-            at = ("tables", name, "columns", ours)
-            if ours in known:
-                continue
-            if name in _PIVOT_TABLES and ours in wanted:
-                yield from _own_column(at, ours)
-            else:
-                yield Fault(
-                    at,
-                    f"baserate's table {name} has no column {ours}",
-                    expected=f"one of {', '.join(known)}",
-                    hint=_column_hint(name, ours, theirs, known),
-                )
+        for section in ("columns", "expressions"):
+            for ours, theirs in getattr(table, section).items():
+                at = ("tables", name, section, ours)
+                if ours in known:
+                    continue
+                if name in _PIVOT_TABLES and ours in wanted:
+                    yield from _own_column(at, ours)
+                else:
+                    yield Fault(
+                        at,
+                        f"baserate's table {name} has no column {ours}",
+                        expected=f"one of {', '.join(known)}",
+                        hint=_column_hint(name, ours, theirs, known),
+                    )
+        yield from _mapping_sql(name, table)
+
+
+def _mapping_sql(name: str, table: LoggingTable) -> Iterator[Fault]:
+    """Expressions that are not taken; names of exploded lists that cannot be."""
+    for ours in table.expressions.keys() & table.columns.keys():
+        yield Fault(
+            ("tables", name, "expressions", ours),
+            f"{ours} is mapped twice: by name under columns and by an expression",
+            hint="remove one of them",
+        )
+    written: list[tuple[Where, str]] = [
+        (("expressions", c), e) for c, e in table.expressions.items()
+    ]
+    written += [(("explode", c), e) for c, e in table.explode.items()]
+    written += [] if table.where is None else [(("where",), table.where)]
+    for at, text in written:
+        try:
+            check_sql(text, whole_rows=at[0] == "explode")
+        except SqlFault as fault:
+            yield Fault(("tables", name, *at), fault.problem, fault.expected, fault.hint)
+    for element in table.explode:
+        if not _IDENTIFIER.fullmatch(element):
+            yield Fault(
+                ("tables", name, "explode", element),
+                f"{element} cannot be the name of an element",
+                expected="lower-case letters, digits and _, beginning with a letter",
+                hint="left is the name for one element, right the list: `item: shown_items`",
+            )
 
 
 def _own_column(at: Where, ours: str) -> Iterator[Fault]:
@@ -190,8 +221,8 @@ def _dropped(programme: Programme) -> Iterator[Fault]:
                 hint=f"remove {name} here, or add it under tables",
             )
             continue
-        own = [c for c in table.columns if c not in LOGGING_TABLES[name].names()]
-        needed = {table.columns.get(c, c): c for c in (*_needed(name), *own)}
+        own = [c for c in table.mapped() if c not in LOGGING_TABLES[name].names()]
+        needed = {theirs: c for c in (*_needed(name), *own) for theirs in table.reads(c)}
         for i, column in enumerate(columns):
             if column in needed:
                 yield Fault(

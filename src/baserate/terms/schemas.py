@@ -248,7 +248,12 @@ AUDIT = TableSchema(
     (
         Column("ds", "date", "The day."),
         Column("source_table", "string", "The logging table."),
-        Column("measure", "string", "rows_in, rows_used, quarantined:<reason> or late."),
+        Column(
+            "measure",
+            "string",
+            "rows_in, rows_used, quarantined:<reason>, late, or left_out (by the mapping's "
+            "`where`; not part of rows_in).",
+        ),
         Column("value", "int64", "Number of rows."),
     ),
     ("source_table", "measure"),

@@ -26,6 +26,8 @@ salt: "{salt}"
 # Where the logging tables are: Parquet files, relative to this file. `{{ds}}` stands for the day
 # the rows were logged (YYYY-MM-DD), `*` for any name. Under `columns`, left is baserate's name and
 # right is yours; list only those that differ.
+# Where a name is not enough, `expressions` take SQL over the row's own columns, `where` leaves out
+# rows that are not of the table (the audit counts them), and `explode` makes rows of a list.
 tables:
   # What was asked, one row per turn. Needed: interaction_id, requested_at. Useful: turn, user_id,
   # session_id, conversation_id, surface, query_text, is_test, logged_at.
@@ -47,6 +49,10 @@ tables:
     columns:
       interaction_id: request_id
       component_id: pin_id
+    # E.g. {{impressions: "coalesce(n_impr, 1)"}}, "surface <> 'debug'", {{item: shown_items}}.
+    #expressions: {{}}
+    #where:
+    #explode: {{}}
   # Who asked. Needed: user_id. Useful: country, language, age_band, is_internal, is_test. Columns
   # of your own can be mapped here or under requests when `pivots` or `strata` name them.
   users:

@@ -75,6 +75,7 @@ class QuarantineReason(StrEnum):
     MISSING_KEY = "missing_key"
     INVALID_TIME = "invalid_time"
     INVALID_TEXT = "invalid_text"
+    INVALID_VALUE = "invalid_value"
     DUPLICATE = "duplicate"
     INTERNAL_TRAFFIC = "internal_traffic"
     TEST_TRAFFIC = "test_traffic"
@@ -98,6 +99,8 @@ QUARANTINE_MEANINGS = {
     QuarantineReason.MISSING_KEY: "A column of the row's key is empty.",
     QuarantineReason.INVALID_TIME: "A time is missing, or its text is no ISO 8601 time.",
     QuarantineReason.INVALID_TEXT: "A text is not UTF-8; its bytes are kept as base64.",
+    QuarantineReason.INVALID_VALUE: "A cast in the column's expression cannot keep the value, or a "
+    "text that should be JSON is none.",
     QuarantineReason.DUPLICATE: "A later row has the same key; the latest is kept.",
     QuarantineReason.INTERNAL_TRAFFIC: "The user is staff (is_internal).",
     QuarantineReason.TEST_TRAFFIC: "The request or its user is a test (is_test).",
