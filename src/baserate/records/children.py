@@ -9,6 +9,9 @@ within the late window), ``invalid_text``, ``invalid_time``, ``parent_quarantine
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -18,7 +21,6 @@ from baserate.records.days import Window, claimed_by, has_text, is_ours
 from baserate.records.reasons import (
     REASON,
     Rule,
-    raw_where_set_aside,
     reason_columns,
     repeated_keys,
     set_duplicates_aside,
@@ -28,7 +30,7 @@ from baserate.records.reasons import (
 )
 from baserate.records.relational import among, attach, holds, without
 from baserate.records.requests import TURN_KEY
-from baserate.records.sources import LOG_DAY, LogTable
+from baserate.records.sources import LOG_DAY, NO_TIME, NOT_UTF8, RAW, LogTable
 from baserate.terms.words import MAX_IMPRESSIONS, QuarantineReason
 
 
@@ -52,35 +54,70 @@ class Children:
 
     Attributes:
         used: Rows that belong to an open turn, one per key.
-        aside: Rows that this run sets aside, with reason.
+        aside: Rows that this run sets aside, with reason; None where there is none.
         read: Number of rows read.
         theirs: Number of those that another day's run accounts for.
     """
 
     used: ir.Table
-    aside: ir.Table
+    aside: ir.Table | None
     read: int
     theirs: int
 
 
 def day_children(table: LogTable, turns: Turns, bench: Workbench) -> Children:
-    """The table's rows that this run accounts for, used and set aside."""
+    """The table's rows that this run accounts for, used and set aside.
+
+    Rows that are used are read where they are, each time anew: they are most of the logs, and
+    to keep a copy of them costs more than to match them again. What is kept is what few rows
+    need: those set aside, whole, and those that share a key.
+    """
     rows = table.on(turns.window.log_days)
     repeated = repeated_keys(rows.filter(_has_key(rows)), table.key, bench)
-    if repeated is None:
-        sifted = _sifted(rows, turns)
-    else:
+    counts = _counts(rows, turns, bench)
+    used, aside = rows, None
+    if repeated is not None:
+        used = without(rows, repeated, table.key)
+    if counts.theirs or counts.faulty:
+        sifted = _sifted(used, turns)
+        used = sifted.filter(sifted[REASON].isnull())
+        if counts.faulty:
+            aside = bench.keep(sifted.filter(sifted[REASON].notnull()), f"{table.name}_aside")
+    used = used.select(*_ours(table))
+    if repeated is not None:
         again = _sifted(among(rows, repeated, table.key), turns)
         again = set_duplicates_aside(again, table.key, table, ", ".join(table.key))
-        sifted = _sifted(without(rows, repeated, table.key), turns).union(again)
-    ours = bench.keep(raw_where_set_aside(sifted), table.name)
-    fine = ours[REASON].isnull()
+        again = bench.keep(again, f"{table.name}_again")
+        used = used.union(again.filter(again[REASON].isnull()).select(*_ours(table)))
+        later = again.filter(again[REASON].notnull())
+        aside = later if aside is None else aside.union(later)
     return Children(
-        used=ours.filter(fine),
-        aside=ours.filter(~fine),
+        used=bench.view(used, f"{table.name}_used"),
+        aside=aside,
         read=table.count(turns.window.log_days, bench),
-        theirs=_theirs(rows, turns, bench),
+        theirs=counts.theirs,
     )
+
+
+def _ours(table: LogTable) -> list[str]:
+    """Our columns and the log day: what becomes part of the record."""
+    return [c for c in table.rows.columns if c not in (NOT_UTF8, NO_TIME, RAW)]
+
+
+class _Counts(NamedTuple):
+    """Rows that are another run's, and rows of this run with a reason to be set aside."""
+
+    theirs: int
+    faulty: int
+
+
+def _counts(rows: ir.Table, turns: Turns, bench: Workbench) -> _Counts:
+    """Counted apart from what becomes of this run's own rows, and before it."""
+    rows, run, ours = _matched(rows, turns)
+    faulty = reduce(or_, (holds(rule.condition) for rule in _rules(rows, run)))
+    ours = holds(ours)
+    found = bench.one_row(rows.agg(theirs=(~ours).sum(), faulty=(ours & faulty).sum()))
+    return _Counts(int(found["theirs"] or 0), int(found["faulty"] or 0))
 
 
 def _sifted(rows: ir.Table, turns: Turns) -> ir.Table:
@@ -95,12 +132,6 @@ def _matched(rows: ir.Table, turns: Turns) -> tuple[ir.Table, ir.IntegerValue, i
     rows = attach(rows, turns.table, TURN_KEY)
     run = claimed_by(rows, turns.window)
     return rows, run, is_ours(rows, run, ~has_text(rows.interaction_id))
-
-
-def _theirs(rows: ir.Table, turns: Turns, bench: Workbench) -> int:
-    """Rows that are another run's, counted apart from what becomes of this run's own."""
-    rows, _, ours = _matched(rows.select(*TURN_KEY, LOG_DAY), turns)
-    return int(bench.one_row(rows.agg(n=(~holds(ours)).sum()))["n"] or 0)
 
 
 def _has_key(rows: ir.Table) -> ir.BooleanValue:

@@ -174,12 +174,13 @@ class Steps:
         parts = [
             ("requests", ours.filter(ours[REASON].notnull())),
             ("requests", without_answer(sifted.requests, sifted.facts.unanswered)),
-            ("responses", sifted.responses.aside),
         ]
+        if sifted.responses.aside is not None:
+            parts.append(("responses", sifted.responses.aside))
         if sifted.people is not None:
             users = sifted.people.ours
             parts.append(("users", users.filter(users[REASON].notnull())))
-        if sifted.components is not None:
+        if sifted.components is not None and sifted.components.aside is not None:
             parts.append(("components", sifted.components.aside))
         if sifted.scores is not None:
             parts.append(("scores", sifted.scores.aside))
