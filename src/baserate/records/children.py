@@ -30,7 +30,7 @@ from baserate.records.reasons import (
 )
 from baserate.records.relational import among, attach, holds, without
 from baserate.records.requests import TURN_KEY
-from baserate.records.sources import LOG_DAY, NO_TIME, NOT_UTF8, RAW, LogTable
+from baserate.records.sources import NO_TIME, NO_VALUE, NOT_UTF8, RAW, LogTable
 from baserate.terms.words import MAX_IMPRESSIONS, QuarantineReason
 
 
@@ -101,7 +101,7 @@ def day_children(table: LogTable, turns: Turns, bench: Workbench) -> Children:
 
 def _ours(table: LogTable) -> list[str]:
     """Our columns and the log day: what becomes part of the record."""
-    return [c for c in table.rows.columns if c not in (NOT_UTF8, NO_TIME, RAW)]
+    return [c for c in table.rows.columns if c not in (NOT_UTF8, NO_TIME, NO_VALUE, RAW)]
 
 
 class _Counts(NamedTuple):
