@@ -202,6 +202,14 @@ def chat_server() -> Iterator[ChatServer]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def module_server() -> Iterator[ChatServer]:
+    """One server for a file of tests, whose workspaces keep its address."""
+    server = ChatServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def policy() -> Policy:
     return Policy(id="fruit", name="Fruit", definition="Content that offers forbidden fruit.")

@@ -27,7 +27,7 @@ from baserate.cli.options import (
     as_day,
     today,
 )
-from baserate.cli.policy import policy_app
+from baserate.cli.policy_group import policy_app
 
 if TYPE_CHECKING:
     from baserate.flows.measure import StageDone, StageName

@@ -62,7 +62,7 @@ def diff(
     if json:
         screen.show_json([asdict(c) for c in changes])
     elif changes:
-        _show_changes(changes)
+        show_changes(changes)
     else:
         screen.result().print("no change of meaning")
 
@@ -204,7 +204,8 @@ _STYLES = {"same": "", "out": "red strike", "in": "green"}
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "renumbered": "#"}
 
 
-def _show_changes(changes: list[Change]) -> None:
+def show_changes(changes: list[Change]) -> None:
+    """What changed, clause by clause, word by word."""
     from rich.text import Text
 
     out = screen.result()

@@ -1,0 +1,8 @@
+"""``baserate policy``: the group with all its commands."""
+
+from __future__ import annotations
+
+from baserate.cli import policy_impact
+from baserate.cli.policy import policy_app
+
+__all__ = ["policy_app", "policy_impact"]
