@@ -12,6 +12,7 @@ import typer
 from baserate.cli import screen
 from baserate.cli.design import design
 from baserate.cli.gold import gold_app
+from baserate.cli.images import images_app
 from baserate.cli.judge_group import judge_app
 from baserate.cli.options import (
     HERE,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(design, name="design", rich_help_panel="Plan")
 app.add_typer(gold_app, name="gold", rich_help_panel="Policies and judges")
+app.add_typer(images_app, name="images", rich_help_panel="The river, step by step")
 app.add_typer(judge_app, name="judge", rich_help_panel="Policies and judges")
 app.add_typer(policy_app, name="policy", rich_help_panel="Policies and judges")
 
@@ -137,18 +139,18 @@ def label(
     json: JsonOption = False,
 ) -> None:
     """Let the judge label, draw and write the work list for people, take in what they returned."""
-    from baserate.flows.measure import DAY_STAGES
+    from baserate.flows.measure import day_stages
 
     with _stages(workspace, engine, force) as stages:
-        days = _days(stages, start, end, as_of)
+        days, wanted = _days(stages, start, end, as_of), day_stages(stages.programme)
         if not dry_run:
-            _run(stages, days, DAY_STAGES, workers)
+            _run(stages, days, wanted, workers)
         if dry_run:
             from baserate.cli.tables import show_bill
 
             show_bill(stages, days, json=json)
         elif json:
-            _tell_days(days, DAY_STAGES, json=True, dry_run=False, judge=stages.judge_usage())
+            _tell_days(days, wanted, json=True, dry_run=False, judge=stages.judge_usage())
         else:
             from baserate.cli.tables import show_labels
 
@@ -212,15 +214,15 @@ def run(
 ) -> None:
     """All of it: every stage of every day, then estimates and the release. Safe to run again."""
     from baserate.cli.tables import show_release
-    from baserate.flows.measure import DAY_STAGES
+    from baserate.flows.measure import day_stages
     from baserate.flows.releasing import release as write_release
 
     with _stages(workspace, engine, force) as stages:
-        days = _days(stages, start, end, as_of)
+        days, wanted = _days(stages, start, end, as_of), day_stages(stages.programme)
         if dry_run:
-            _tell_days(days, (*DAY_STAGES, "estimate"), json=json, dry_run=True)
+            _tell_days(days, (*wanted, "estimate"), json=json, dry_run=True)
             return
-        _run(stages, days, DAY_STAGES, workers)
+        _run(stages, days, wanted, workers)
         done = write_release(stages, days[0], days[-1])
         show_release(done, stages.programme, json=json)
 

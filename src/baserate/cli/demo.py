@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from baserate.cli import screen
 from baserate.cli.running import cores, open_stages, run_with_progress
-from baserate.flows.measure import DAY_STAGES, days_to_run
+from baserate.flows.measure import day_stages, days_to_run
 from baserate.flows.releasing import Release, release
 from baserate.flows.stages import Stages
 from baserate.release import figures
@@ -41,7 +41,7 @@ def run_demo(folder: Path, *, days: int, per_day: int, seed: int, json: bool) ->
     story.print("[bold]2[/] records, sample, judge, reviews: day by day ...")
     with open_stages(folder.resolve(), "duckdb", force=False) as stages:
         dates = days_to_run(stages.workspace, None, None, date.max)
-        run_with_progress(stages, dates, DAY_STAGES, workers=cores())
+        run_with_progress(stages, dates, day_stages(stages.programme), workers=cores())
         ran = monotonic()
         story.print("[bold]3[/] estimates, gates, release ...")
         done = release(stages, dates[0], dates[-1])

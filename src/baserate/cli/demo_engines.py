@@ -17,7 +17,7 @@ import typer
 
 from baserate.cli import screen
 from baserate.cli.running import open_stages, run_with_progress
-from baserate.flows.measure import DAY_STAGES, days_to_run
+from baserate.flows.measure import day_stages, days_to_run
 from baserate.flows.measure import estimate as estimate_period
 from baserate.terms.errors import BaserateError
 
@@ -30,7 +30,7 @@ def digests_on(engine: str, folder: Path) -> Digests:
     """Run every stage of a workspace on one engine; what is committed, with its digest."""
     with open_stages(folder, engine, force=False) as stages:
         days = days_to_run(stages.workspace, None, None, date.max)
-        run_with_progress(stages, days, DAY_STAGES)
+        run_with_progress(stages, days, day_stages(stages.programme))
         estimate_period(stages, days[0], days[-1])
         commits = stages.store.commits()
         return {(c.table, c.ds): c.digest for c in commits if c.current}

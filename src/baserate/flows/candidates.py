@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from baserate.flows.picturing import shown_as
 from baserate.flows.quality import candidate_table, gather, judge_labels, known_candidate
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import digest
-from baserate.labels import judge_units, make_judge, render_unit
+from baserate.labels import judge_units, make_judge
 from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.quality import (
     Check,
@@ -31,14 +32,14 @@ from baserate.terms.yaml_lines import read_lines
 PROMOTIONS = "promotions"
 #: Family of a probe's pairs whose planted text asks for nothing.
 CONTROL = "control"
-_CONTENT = ["ds", "turns", "content_digest"]
 
 
 def make_candidate(stages: Stages, name: str) -> Judge:
     """A candidate, ready to be asked; its answers are kept where the judge's are."""
     programme, root = stages.programme, stages.workspace.root
     config = programme.candidates[known_candidate(stages, name)]
-    return make_judge(config, root, root / "judge-cache.db", programme.policies)
+    cache, policies = root / "judge-cache.db", programme.policies
+    return make_judge(config, root, cache, policies, kept_as=shown_as(stages))
 
 
 class CandidateRun(NamedTuple):
@@ -68,12 +69,13 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
             "review_samples": _digest_of(stages, "review_samples", ds),
             "interactions": _digest_of(stages, "interactions", ds),
         }
+        if stages.programme.images is not None:
+            inputs["images"] = _digest_of(stages, "images", ds)
         if not stages.force and stages.store.is_current(table, ds, inputs):
             done[ds] = 0
             continue
         ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
-        rows = stages.sampled_interactions(ds, ids.to_pylist(), _CONTENT).to_pylist()
-        units = [render_unit(row) for row in rows]
+        units = stages.content(ds, ids.to_pylist())
         labels = judge_units(
             judge,
             units,

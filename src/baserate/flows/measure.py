@@ -24,10 +24,23 @@ from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace, digest
 from baserate.release.missing_days import named_days, ways_out
 from baserate.terms.errors import EngineError, TableError
+from baserate.terms.programme import Programme
 from baserate.terms.schemas import ESTIMATES, score_column
 
-StageName = Literal["records", "sample", "judge", "review", "collect", "estimate"]
-DAY_STAGES: tuple[StageName, ...] = ("records", "sample", "judge", "review", "collect")
+StageName = Literal["records", "sample", "images", "judge", "review", "collect", "estimate"]
+DAY_STAGES: tuple[StageName, ...] = (
+    "records",
+    "sample",
+    "images",
+    "judge",
+    "review",
+    "collect",
+)
+
+
+def day_stages(programme: Programme) -> tuple[StageName, ...]:
+    """The stages of a day that a programme has: pictures only where they are kept."""
+    return tuple(s for s in DAY_STAGES if s != "images" or programme.images is not None)
 
 
 @dataclass(frozen=True)

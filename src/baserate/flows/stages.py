@@ -19,6 +19,7 @@ from baserate.engines.keyed_hash import prn_array
 from baserate.engines.pseudonyms import PseudonymKey, read_key
 from baserate.engines.settings import load_settings
 from baserate.flows.log_files import files_fingerprint, review_fingerprint
+from baserate.flows.picturing import keep_pictures, pictures_of, shown_as
 from baserate.flows.workspace import Workspace, digest
 from baserate.labels import (
     collect_reviews,
@@ -190,13 +191,13 @@ class Stages:
         """
         inputs = {
             "programme": digest(self._sampling_settings()),
-            "interactions": self._commit_digest("interactions", ds),
+            "interactions": self.commit_digest("interactions", ds),
         }
         if self._is_current("sample", ds, inputs):
             return False
         history = self._history_days(ds)
         learned = {
-            f"{table}/{day}": self._commit_digest(table, day)
+            f"{table}/{day}": self.commit_digest(table, day)
             for day in history
             for table in ("samples", "outcomes", "review_samples", "review_outcomes")
         }
@@ -243,6 +244,12 @@ class Stages:
         table = self.sampled_interactions(date.fromisoformat(day), ids.tolist(), columns)
         return np.stack([table[c].to_numpy().astype(np.float64) for c in columns])
 
+    # --- images ----------------------------------------------------------------------------
+
+    def images(self, ds: date) -> bool:
+        """Fetch and keep the pictures that the sample shows. Returns: whether it ran."""
+        return keep_pictures(self, ds)
+
     # --- judge -----------------------------------------------------------------------------
 
     @property
@@ -254,6 +261,7 @@ class Stages:
                 self.workspace.root,
                 self.workspace.root / "judge-cache.db",
                 self.programme.policies,
+                kept_as=shown_as(self),
             )
         return self._judge
 
@@ -274,14 +282,16 @@ class Stages:
             "judge": judge.version,
             "policies": digest(self.programme.model_dump(mode="json", include={"policies"})),
             "estimands": digest(self._estimands),
-            "samples": self._commit_digest("samples", ds),
-            "interactions": self._commit_digest("interactions", ds),
+            "samples": self.commit_digest("samples", ds),
+            "interactions": self.commit_digest("interactions", ds),
         }
+        if self.programme.images is not None:
+            inputs["images"] = self.commit_digest("images", ds)
         if self._is_current("judge", ds, inputs) and not self._may_be_answered(ds):
             return False
         ids = self._sampled_ids("samples", ds)
         content = self.sampled_interactions(ds, ids, _CONTENT)
-        units = [render_unit(row) for row in content.to_pylist()]
+        units = self._rendered(ds, content)
         labels = judge_units(
             judge,
             units,
@@ -318,9 +328,9 @@ class Stages:
         """Draw the subsample that people label. Returns: whether it ran."""
         inputs = {
             "programme": digest(self._sampling_settings()),
-            "samples": self._commit_digest("samples", ds),
-            "outcomes": self._commit_digest("outcomes", ds),
-            "calibrations": self._commit_digest("calibrations", ds),
+            "samples": self.commit_digest("samples", ds),
+            "outcomes": self.commit_digest("outcomes", ds),
+            "calibrations": self.commit_digest("calibrations", ds),
         }
         if self._is_current("review", ds, inputs):
             return False
@@ -339,7 +349,7 @@ class Stages:
         The guideline page of each written policy lies beside them.
         """
         folder = self.workspace.root / "worklists"
-        units = self._content(ds, self._sampled_ids("review_samples", ds))
+        units = self.content(ds, self._sampled_ids("review_samples", ds))
         paths = [folder / f"{ds}.csv", folder / f"{ds}.jsonl"]
         for path in paths:
             write_worklist(
@@ -362,7 +372,7 @@ class Stages:
             "reviews": digest(reviews.model_dump(mode="json")),
             "policies": digest(self.programme.model_dump(mode="json", include={"policies"})),
             "estimands": digest(self._estimands),
-            "review_samples": self._commit_digest("review_samples", ds),
+            "review_samples": self.commit_digest("review_samples", ds),
             "files": review_fingerprint(self.workspace, reviews.path, ds),
         }
         if self._is_current("collect", ds, inputs):
@@ -374,8 +384,7 @@ class Stages:
             ds=ds,
             selected_ids=ids,
             subjects={
-                u.interaction_id: u.keys
-                for u in self._content(ds, self._sampled_ids("samples", ds))
+                u.interaction_id: u.keys for u in self.content(ds, self._sampled_ids("samples", ds))
             },
             policies=self.programme.policies,
             now=self.now(),
@@ -414,7 +423,7 @@ class Stages:
         for ds in days:
             if self.store.current("samples", ds) is None:
                 continue
-            units = self._content(ds, self._sampled_ids("samples", ds))
+            units = self.content(ds, self._sampled_ids("samples", ds))
             total["days"] += 1
             total["unit_policy_pairs"] += len(units) * len(self._policies)
             judge = self.judge_of_programme
@@ -458,8 +467,13 @@ class Stages:
         ].to_pylist()
         return sorted(ids)
 
-    def _content(self, ds: date, ids: list[str]) -> list[UnitContent]:
-        return [render_unit(r) for r in self.sampled_interactions(ds, ids, _CONTENT).to_pylist()]
+    def content(self, ds: date, ids: list[str]) -> list[UnitContent]:
+        """What labelers see of some interactions of a day, in order of id."""
+        return self._rendered(ds, self.sampled_interactions(ds, ids, _CONTENT))
+
+    def _rendered(self, ds: date, content: pa.Table) -> list[UnitContent]:
+        pictures = pictures_of(self, ds)
+        return [render_unit(row, pictures=pictures) for row in content.to_pylist()]
 
     def sampled_interactions(self, ds: date, ids: list[str], columns: list[str]) -> pa.Table:
         """Columns of some interactions of a day, in order of id."""
@@ -473,6 +487,7 @@ class Stages:
     def _is_current(self, stage: str, ds: date, inputs: dict[str, str]) -> bool:
         return not self.force and self.store.is_current(stage, ds, inputs)
 
-    def _commit_digest(self, table: str, ds: date) -> str:
+    def commit_digest(self, table: str, ds: date) -> str:
+        """Digest of a day's current table; '' where there is none."""
         commit = self.store.current(table, ds)
         return "" if commit is None else commit.digest

@@ -30,7 +30,12 @@ __all__ = [
 
 
 def make_judge(
-    config: LocalJudge | OpenAIJudge, base: Path, cache_path: Path, policies: Sequence[Policy]
+    config: LocalJudge | OpenAIJudge,
+    base: Path,
+    cache_path: Path,
+    policies: Sequence[Policy],
+    *,
+    kept_as: str | None = None,
 ) -> Judge:
     """The judge that a programme names.
 
@@ -39,6 +44,7 @@ def make_judge(
         base: Folder of the programme file: relative paths start there.
         cache_path: File where an LLM judge keeps its answers; made if it is not there.
         policies: The programme's policies.
+        kept_as: How kept images are shown to judges; None where images are not kept.
     Raises: LabelError if the judge can't be made: no training file, no address, no cache;
         PolicyError if a written policy is wrong.
     """
@@ -50,4 +56,4 @@ def make_judge(
     from baserate.labels.judges.openai import ChatJudge
 
     documents = written_policies(policies, base)
-    return ChatJudge(config, cache_path, images_below=base, documents=documents)
+    return ChatJudge(config, cache_path, images_below=base, documents=documents, kept_as=kept_as)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from baserate.terms.words import SubjectKind
+from baserate.terms.pictures import Picture, reference_key
+from baserate.terms.words import IMAGE_MEANINGS, SubjectKind
 
 #: Shown in place of a refusal that carried no text.
 DECLINED = "[The system declined to answer and showed no text.]"
@@ -46,21 +47,31 @@ class Subject:
         key: Kind, turn and position.
         parts: Its texts in reading order; empty where none is left.
         image_ref: Where its image is, if it has one.
+        picture: What became of that image when the sample was drawn; None where images are not
+            kept.
     """
 
     key: SubjectKey
     parts: tuple[TextPart, ...]
     image_ref: str | None = None
+    picture: Picture | None = None
 
     @cached_property
     def is_gone(self) -> bool:
         """True where neither text nor image is left: nobody can judge it."""
+        if self.lost_its_image:
+            return not self.text
         return not self.parts and self.image_ref is None
+
+    @cached_property
+    def lost_its_image(self) -> bool:
+        """True where there was an image that could not be kept, or is not kept any more."""
+        return self.picture is not None and not self.picture.is_shown
 
     @cached_property
     def is_image_only(self) -> bool:
         """True where only a labeler who sees images can judge it."""
-        return self.image_ref is not None and not self.text
+        return self.image_ref is not None and not self.text and not self.lost_its_image
 
     @cached_property
     def text(self) -> str:
@@ -106,11 +117,16 @@ class UnitContent:
     @cached_property
     def seen_digest(self) -> str:
         """sha256 of exactly what is seen here, whatever the record's own digest says."""
-        seen = [[*s.key, s.parts, s.image_ref] for s in self.subjects]
+        seen = [[*s.key, s.parts, _image_seen(s)] for s in self.subjects]
         return hashlib.sha256(json.dumps(seen, ensure_ascii=True).encode()).hexdigest()
 
 
-def render_unit(record: Mapping[str, Any], *, max_chars: int | None = None) -> UnitContent:
+def render_unit(
+    record: Mapping[str, Any],
+    *,
+    max_chars: int | None = None,
+    pictures: Mapping[str, Picture] | None = None,
+) -> UnitContent:
     """What a labeler sees of one row of the interactions table.
 
     Args:
@@ -118,8 +134,9 @@ def render_unit(record: Mapping[str, Any], *, max_chars: int | None = None) -> U
             ``pyarrow.Table.to_pylist``.
         max_chars: Longest text of one part; the middle of a longer one is left out and marked.
             None: texts stay whole.
+        pictures: What became of each image, by ``reference_key``; None: images are not kept.
     """
-    subjects = tuple(s for turn in record["turns"] for s in _turn_subjects(turn))
+    subjects = tuple(s for turn in record["turns"] for s in _turn_subjects(turn, pictures))
     unit = UnitContent(record["interaction_id"], subjects, record["content_digest"])
     return unit if max_chars is None else unit.clipped(max_chars)
 
@@ -149,13 +166,31 @@ def _subject_text(subject: Subject) -> str:
     lines = [f"[{heading(subject.key)}]"]
     lines += [p.text if p.name == "text" else f"{p.name}: {p.text}" for p in subject.parts]
     if subject.image_ref is not None:
-        lines.append(f"image: {subject.image_ref}")
+        lines.append(f"image: {reference_key(subject.image_ref)}{_what_became(subject.picture)}")
     if subject.is_gone:
         lines.append("(content gone)")
     return "\n".join(lines)
 
 
-def _turn_subjects(turn: Mapping[str, Any]) -> list[Subject]:
+def _what_became(picture: Picture | None) -> str:
+    if picture is None:
+        return ""
+    if picture.is_shown:
+        return f" (kept, group {picture.group})"
+    return f" (not there: {IMAGE_MEANINGS[picture.status]})"
+
+
+def _image_seen(subject: Subject) -> str | None:
+    """What is seen of an image: its bytes where it was kept, whatever it was called."""
+    picture = subject.picture
+    if picture is None:
+        return subject.image_ref
+    return f"sha256:{picture.digest}" if picture.is_shown else f"gone:{picture.status}"
+
+
+def _turn_subjects(
+    turn: Mapping[str, Any], pictures: Mapping[str, Picture] | None
+) -> list[Subject]:
     """The query, the response and the Pins of a turn.
 
     A turn that was answered with Pins alone (no response row: ``is_refusal`` is null) has no
@@ -167,18 +202,23 @@ def _turn_subjects(turn: Mapping[str, Any]) -> list[Subject]:
         response = DECLINED
     query = _parts(text=turn.get("query_text"))
     pins = sorted(turn.get("components") or (), key=lambda c: c["position"])
-    shown = [_pin(number, pin) for pin in pins]
+    shown = [_pin(number, pin, pictures) for pin in pins]
     if response is not None or turn.get("is_refusal") is not None or not pins:
         answer = Subject(SubjectKey(SubjectKind.RESPONSE, number, 0), _parts(text=response))
         shown.insert(0, answer)
     return [Subject(SubjectKey(SubjectKind.QUERY, number, 0), query), *shown]
 
 
-def _pin(turn: int, pin: Mapping[str, Any]) -> Subject:
+def _pin(turn: int, pin: Mapping[str, Any], pictures: Mapping[str, Picture] | None) -> Subject:
+    reference = pin.get("image_ref") or None
+    kept = None
+    if reference is not None and pictures is not None:
+        kept = pictures.get(reference_key(reference))
     return Subject(
         SubjectKey(SubjectKind.COMPONENT, turn, int(pin["position"])),
         _parts(title=pin.get("title"), description=pin.get("description")),
-        pin.get("image_ref") or None,
+        reference,
+        kept,
     )
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from baserate.labels.render import WHOLE, SubjectKey, UnitContent, as_text
+from baserate.labels.render import WHOLE, Subject, SubjectKey, UnitContent, as_text, heading
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
 
@@ -32,6 +32,7 @@ COLUMNS = (
     "policy_name",
     "policy_definition",
     "content",
+    "pictures",
     "verdict",
     "severity",
     "confidence",
@@ -65,7 +66,8 @@ def write_worklist(
     Raises: LabelError if the path has another ending or can't be written.
     """
     order = sorted(units, key=lambda u: _place(u.interaction_id, salt))
-    rows = [row for unit in order for row in _questions(unit, policies, subjects)]
+    folder = path.parent
+    rows = [row for unit in order for row in _questions(unit, policies, subjects, folder)]
     if path.suffix == ".csv":
         text = _as_csv(rows)
     elif path.suffix == ".jsonl":
@@ -88,13 +90,17 @@ def _place(interaction_id: str, salt: str) -> str:
 
 
 def _questions(
-    unit: UnitContent, policies: Sequence[Policy], subjects: Literal["interaction", "all"]
+    unit: UnitContent,
+    policies: Sequence[Policy],
+    subjects: Literal["interaction", "all"],
+    folder: Path,
 ) -> Iterator[dict[str, object]]:
-    asked: list[tuple[SubjectKey, str]] = [(WHOLE, as_text(unit.subjects))]
+    parts: list[tuple[SubjectKey, Sequence[Subject]]] = [(WHOLE, unit.subjects)]
     if subjects == "all":
-        asked += [(s.key, as_text([s])) for s in unit.subjects if not s.is_gone]
+        parts += [(s.key, [s]) for s in unit.subjects if not s.is_gone]
+    asked = [(key, as_text(shown), _pictures(shown, folder)) for key, shown in parts]
     for policy in policies:
-        for key, content in asked:
+        for key, content, pictures in asked:
             filled = {
                 "interaction_id": unit.interaction_id,
                 "policy": policy.id,
@@ -105,8 +111,27 @@ def _questions(
                 "policy_name": policy.name,
                 "policy_definition": policy.definition,
                 "content": content,
+                "pictures": pictures,
             }
             yield {name: filled.get(name, "") for name in COLUMNS}
+
+
+def _pictures(subjects: Sequence[Subject], folder: Path) -> str:
+    """Kept pictures as files, one a line, each once: the Pins that show it, its group, its path.
+
+    Paths start at the work list's folder.
+    """
+    shown_in: dict[Path, list[str]] = {}
+    groups: dict[Path, str] = {}
+    for subject in subjects:
+        picture = subject.picture
+        if picture is not None and picture.view is not None:
+            shown_in.setdefault(picture.view, []).append(heading(subject.key))
+            groups[picture.view] = picture.group or ""
+    return "\n".join(
+        f"{'; '.join(pins)} | group {groups[view]} | {os.path.relpath(view, folder)}"
+        for view, pins in shown_in.items()
+    )
 
 
 def _as_csv(rows: Sequence[dict[str, object]]) -> str:

@@ -10,19 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from baserate.terms.mapping_sql import SqlFault, columns_of
 from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
+from baserate.terms.programme_images import Images
+from baserate.terms.programme_section import Section as _Section
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class LoggingTable(_Section):
@@ -241,8 +239,8 @@ class OpenAIJudge(_Section):
     """Longest text of one part shown to the judge; the middle of a longer one is left out and
     marked."""
     images: bool = False
-    """Show images too: data addresses, and files below the folder of the programme file. The
-    model must be able to see."""
+    """Show images too: those kept by section images; without it data addresses, and files below
+    the folder of the programme file. The model must be able to see."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Calls at once."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
@@ -401,6 +399,8 @@ class Programme(_Section):
     labelled, `judge compare` and `judge promote` hold it against the programme's judge."""
     reviews: Reviews | None = None
     """Where people's labels of phase 2 come from."""
+    images: Images | None = None
+    """How pictures are fetched and kept when a sample is drawn. Not given: they are not kept."""
     estimation: Estimation = Estimation()
     """How labels become rates."""
     gates: Gates = Gates()

@@ -306,6 +306,37 @@ FRAME_TOTALS = TableSchema(
     ),
     ("stratum", "domain_kind", "domain_value", "measure"),
 )
+IMAGES = TableSchema(
+    "images",
+    "The pictures that a day's sampled interactions show, as they were when they were fetched.",
+    (
+        Column("ds", "date", "The day of the interactions."),
+        Column(
+            "image_ref",
+            "string",
+            "The reference as logged; where it is longer than 2,048 characters, sha256:<digest>.",
+        ),
+        Column("status", "string", "kept, or what stood in the way."),
+        _optional("reason", "string", "What was found, in a word: http_404, timeout, ..."),
+        _optional("content_sha256", "string", "sha256 of the file: its name in the store."),
+        _optional(
+            "perceptual_hash",
+            "string",
+            "63 bits of its look, 16 hex digits; null where it has no structure.",
+        ),
+        _optional("picture_group", "string", "Group of pictures that look alike on that day."),
+        _optional("media_type", "string", "image/jpeg, image/png, image/webp or image/gif."),
+        _optional("width", "int64", "Width as shown, in pixels."),
+        _optional("height", "int64", "Height as shown, in pixels."),
+        _optional("bytes", "int64", "Size of the file."),
+        _optional("animated", "bool", "True where it moves: its first frame is shown and hashed."),
+        Column("n_shown", "int64", "Pins of sampled interactions that show it."),
+        _optional("retain_until", "date", "Last day that it is kept."),
+        Column("attempts", "int64", "Runs that tried to fetch it.", volatile=True),
+        Column("fetched_at", "timestamp", "When it was last tried (UTC).", volatile=True),
+    ),
+    ("image_ref",),
+)
 LABELS = TableSchema(
     "labels",
     "Verdicts of machines and people, in one shape. Append-only.",
@@ -487,6 +518,7 @@ OUR_TABLES = {
         CALIBRATIONS,
         SAMPLES,
         FRAME_TOTALS,
+        IMAGES,
         LABELS,
         SHOWN,
         OUTCOMES,

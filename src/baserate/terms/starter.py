@@ -157,6 +157,15 @@ gates:
   # Estimated totals of known columns may differ from the true ones by this many standard errors.
   #totals_tolerance_se: 5.0
 
+# Pictures of sampled interactions, kept when the sample is drawn, so that a Pin that is deleted
+# later can still be judged. `base`: where references without a scheme start. Without this section
+# none are kept; for example:
+#images: null
+# images:
+#   base: s3://pins/originals/
+#   allow: ["https://i.example.com/"]
+#   retention_days: 180
+
 # What is stored of people.
 privacy:
   # Ids stored as pseudonyms only: user_id, session_id, conversation_id. Their key is in a variable

@@ -120,6 +120,38 @@ QUARANTINE_MEANINGS = {
 }
 
 
+class ImageStatus(StrEnum):
+    """What became of a picture that a sampled interaction shows."""
+
+    KEPT = "kept"
+    MISSING = "missing"
+    REFUSED = "refused"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    NOT_AN_IMAGE = "not_an_image"
+    BROKEN = "broken"
+    NO_ACCESS = "no_access"
+    UNREACHABLE = "unreachable"
+    EXPIRED = "expired"
+    ERASED = "erased"
+
+
+#: What each status means, as pages, judges and reviewers are told.
+IMAGE_MEANINGS = {
+    ImageStatus.KEPT: "Kept as it was when the sample was drawn.",
+    ImageStatus.MISSING: "There was no such picture when the sample was drawn.",
+    ImageStatus.REFUSED: "The reference leads where the programme does not allow to read.",
+    ImageStatus.TOO_LARGE: "The file is larger than the programme allows.",
+    ImageStatus.TOO_MANY_PIXELS: "The picture has more pixels than the programme allows.",
+    ImageStatus.NOT_AN_IMAGE: "The file is no JPEG, PNG, WebP or GIF.",
+    ImageStatus.BROKEN: "The file is cut off or damaged.",
+    ImageStatus.NO_ACCESS: "The storage refused access; tried again on later runs.",
+    ImageStatus.UNREACHABLE: "The storage did not answer; tried again on later runs.",
+    ImageStatus.EXPIRED: "Its retention date has passed; it was deleted.",
+    ImageStatus.ERASED: "It was erased on request.",
+}
+
+
 #: Column of an interaction that a report may cut a rate by, besides a site's own.
 STANDARD_PIVOTS = ("country", "language", "age_band", "surface", "model_version")
 

@@ -17,7 +17,13 @@ from baserate.labels.judges.answer import ANSWER_SCHEMA, answer_schema, read_ans
 from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, no_label, without_label
 from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
-from baserate.labels.judges.images import PREPROCESSING, readable_images
+from baserate.labels.judges.images import (
+    NO_IMAGES,
+    OF_KEPT,
+    PREPROCESSING,
+    ShownImages,
+    readable_images,
+)
 from baserate.labels.judges.lanes import Lanes
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
 from baserate.labels.judges.prompt import (
@@ -47,7 +53,7 @@ class _Question:
 
     key: str
     seen: UnitContent
-    images: Mapping[SubjectKey, str]
+    images: ShownImages
     policy: Policy
     judge_version: str
     written: WrittenPolicy | None = None
@@ -60,6 +66,7 @@ class _Question:
             self.policy,
             judge_version=self.judge_version,
             images=self.images,
+            gone=self.images.gone,
             written=self.written,
         )
 
@@ -77,6 +84,7 @@ class ChatJudge:
         cache: Where answers are kept.
         images_below: Folder below which images may be read, where ``config.images`` is set.
         documents: Written policies by policy id; the others are judged by their definition.
+        kept_as: How kept images are made from their files; None where images are not kept.
         rng: Draws the jitter of waiting times; seeded by the judge's version where not given.
         backoff_seconds: First wait after a failure; doubles each time.
     Raises: LabelError if the address is no address or the cache can't be opened.
@@ -91,6 +99,7 @@ class ChatJudge:
         *,
         images_below: Path,
         documents: Mapping[str, WrittenPolicy] | None = None,
+        kept_as: str | None = None,
         rng: random.Random | None = None,
         backoff_seconds: float = 0.5,
     ) -> None:
@@ -106,6 +115,7 @@ class ChatJudge:
         self._cache = AnswerCache(cache)
         self._images_below = images_below
         self._documents = dict(documents or {})
+        self._preprocessing = PREPROCESSING if kept_as is None else f"{kept_as}; {OF_KEPT}"
         self._rng = rng or random.Random(self.version)
         self._backoff_seconds = backoff_seconds
         self._breaker = Breaker(config.concurrency)
@@ -123,7 +133,7 @@ class ChatJudge:
         names = ("model", "temperature", "max_tokens", "max_chars", "images")
         parameters = {name: getattr(self._config, name) for name in names}
         if self._config.images:
-            parameters["image_preprocessing"] = PREPROCESSING
+            parameters["image_preprocessing"] = self._preprocessing
         return _digest([template_digest(), ANSWER_SCHEMA, parameters])[:16]
 
     def version_for(self, policy: Policy) -> str:
@@ -186,11 +196,11 @@ class ChatJudge:
         unseen = []
         for unit in units:
             seen = unit.clipped(self._config.max_chars)
-            images = readable_images(seen, self._images_below) if self._config.images else {}
+            images = readable_images(seen, self._images_below) if self._config.images else NO_IMAGES
             if not visible_subjects(seen, images):
                 unseen.append(unit)
                 continue
-            asked = [self._config.base_url, version, seen.seen_digest, sorted(images.items())]
+            asked = [self._config.base_url, version, seen.seen_digest, images.identities()]
             written = self._documents.get(policy.id)
             question = _Question(_digest(asked), seen, images, policy, version, written)
             questions.setdefault(question.key, question).units.append(unit)

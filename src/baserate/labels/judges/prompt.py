@@ -18,6 +18,7 @@ from baserate.terms.words import SubjectKind
 
 _PREFIX = {SubjectKind.QUERY: "q", SubjectKind.RESPONSE: "r", SubjectKind.COMPONENT: "p"}
 _NOT_SHOWN = "(its image is not shown to you)"
+_GONE = "(it had an image, which is gone: judge what is left)"
 
 _TASK = """\
 You label content of a platform for a measurement of how often one safety policy is violated. \
@@ -121,6 +122,7 @@ def build_prompt(
     judge_version: str,
     images: Mapping[SubjectKey, str],
     written: WrittenPolicy | None = None,
+    gone: Collection[SubjectKey] = (),
 ) -> Prompt:
     """The messages for one unit and policy; the same inputs give the same bytes.
 
@@ -130,10 +132,11 @@ def build_prompt(
         judge_version: Version of the judge under this policy.
         images: Data address of each image shown, by the subject it belongs to.
         written: The policy's document, where it has one.
+        gone: Subjects that had an image which nobody can be shown.
     """
     nonce = make_nonce(unit, judge_version)
     shown = [(part_id(s.key), s) for s in visible_subjects(unit, images)]
-    blocks = [_block(id_, s, nonce, s.key in images) for id_, s in shown]
+    blocks = [_block(id_, s, nonce, s.key in images, s.key in gone) for id_, s in shown]
     text = USER.format(nonce=nonce, parts="\n".join(blocks), ids=", ".join(i for i, _ in shown))
     pictures = [(id_, images[s.key]) for id_, s in shown if s.key in images]
     system = system_text(policy) if written is None else written_system_text(written)
@@ -206,14 +209,16 @@ def make_nonce(unit: UnitContent, judge_version: str) -> str:
         tries += 1
 
 
-def _block(id_: str, subject: Subject, nonce: str, image_shown: bool) -> str:
+def _block(
+    id_: str, subject: Subject, nonce: str, image_shown: bool, image_gone: bool = False
+) -> str:
     lines = [f"[{nonce} begin {id_}: {heading(subject.key)}]"]
     for part in subject.parts:
         if part.name != "text":
             lines.append(f"[{nonce} {part.name}]")
         lines.append(part.text)
     if subject.image_ref is not None and not image_shown:
-        lines.append(f"[{nonce} {_NOT_SHOWN}]")
+        lines.append(f"[{nonce} {_GONE if image_gone else _NOT_SHOWN}]")
     elif image_shown:
         lines.append(f"[{nonce} image of {id_} below]")
     lines.append(f"[{nonce} end {id_}]")
@@ -226,7 +231,10 @@ def _with_images(
     if not pictures:
         return text
     parts: list[dict[str, object]] = [{"type": "text", "text": text}]
+    ids_of: dict[str, list[str]] = {}
     for id_, address in pictures:
-        parts.append({"type": "text", "text": f"[{nonce} image of {id_}]"})
+        ids_of.setdefault(address, []).append(id_)
+    for address, ids in ids_of.items():
+        parts.append({"type": "text", "text": f"[{nonce} image of {', '.join(ids)}]"})
         parts.append({"type": "image_url", "image_url": {"url": address}})
     return parts

@@ -1,0 +1,69 @@
+"""How long pictures are kept: deletion at the retention date, and on request."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import date
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from baserate.images.store import ImageStore
+from baserate.terms.pictures import reference_key
+from baserate.terms.words import ImageStatus
+
+
+class Deleted(NamedTuple):
+    """What was deleted."""
+
+    pictures: int
+    bytes: int
+
+
+def forget(store: ImageStore, digests: Iterable[str], on: date) -> Deleted:
+    """Erase pictures on request: file, renditions and facts. They are never kept again.
+
+    A picture stands once for all Pins that show it: it goes for all of them.
+
+    Args:
+        store: Where they are.
+        digests: sha256 of each.
+        on: The day it is done, for the tombstone.
+    """
+    return _delete(store, digests, ImageStatus.ERASED, on)
+
+
+def expire(
+    store: ImageStore, tables: Iterable[pa.Table], on: date, *, dry_run: bool = False
+) -> Deleted:
+    """Delete kept pictures that no day needs any more.
+
+    Args:
+        store: Where they are.
+        tables: The ``images`` tables of all days.
+        on: Today: a picture whose last ``retain_until`` is before it goes.
+        dry_run: Only say what would go.
+    """
+    until: dict[str, date] = {}
+    for table in tables:
+        kept = table.select(["content_sha256", "retain_until"]).to_pylist()
+        for digest, day in ((row["content_sha256"], row["retain_until"]) for row in kept):
+            if digest is not None and day is not None:
+                until[digest] = max(day, until.get(digest, day))
+    over = [d for d in store.digests() if d in until and until[d] < on]
+    if dry_run:
+        return Deleted(len(over), sum(store.size(d) for d in over))
+    return _delete(store, over, ImageStatus.EXPIRED, on)
+
+
+def digests_of(table: pa.Table, references: Collection[str]) -> list[str]:
+    """sha256 of the pictures that some references led to, as a day's ``images`` table has them."""
+    wanted = {reference_key(r) for r in references}
+    rows = table.select(["image_ref", "content_sha256"]).to_pylist()
+    found = {r["content_sha256"] for r in rows if r["image_ref"] in wanted}
+    return sorted(found - {None})
+
+
+def _delete(store: ImageStore, digests: Iterable[str], status: ImageStatus, on: date) -> Deleted:
+    freed = [store.delete(digest, status, on) for digest in sorted(set(digests))]
+    return Deleted(sum(size > 0 for size in freed), sum(freed))

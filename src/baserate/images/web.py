@@ -1,0 +1,161 @@
+"""Pictures from the web, without becoming a door into the own network.
+
+A name is resolved here, every address it has must be public (or its host be named as private),
+and the connection goes to the address that was checked: a name that resolves to something else a
+moment later gains nothing. Redirects are followed one by one, each checked like a reference.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from baserate.images.failures import NoPicture
+from baserate.images.places import Location
+from baserate.terms.programme_images import Images
+from baserate.terms.words import ImageStatus
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 4
+_NOT_THERE = frozenset({400, 404, 405, 406, 410, 451})
+_NO_ACCESS = frozenset({401, 402, 403, 407})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class WebPictures:
+    """Reads files from web servers.
+
+    Args:
+        config: Section images of the programme: limits, hosts that may be private.
+        allowed: Says where an address leads; raises NoPicture where it may not be read.
+    """
+
+    def __init__(self, config: Images, allowed: Callable[[str], Location]) -> None:
+        self._config = config
+        self._allowed = allowed
+        self._private = {host.lower() for host in config.private_hosts}
+        self._certificates = ssl.create_default_context()
+        self._clients: dict[str, httpx.Client] = {}
+        self._lock = threading.Lock()
+
+    def get(self, address: str) -> bytes:
+        """The bytes at an address, at most one more than ``max_bytes``. Raises: NoPicture."""
+        until = time.monotonic() + self._config.timeout_seconds
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._allowed(address)
+            answer = self._one_hop(address, until)
+            if isinstance(answer, bytes):
+                return answer
+            address = answer
+        raise NoPicture(ImageStatus.REFUSED, "too_many_redirects")
+
+    def close(self) -> None:
+        """Close connections."""
+        for client in self._clients.values():
+            client.close()
+
+    def _one_hop(self, address: str, until: float) -> bytes | str:
+        """The bytes, or the address that a redirect names."""
+        split = urlsplit(address)
+        host = split.hostname or ""
+        port = split.port or (443 if split.scheme == "https" else 80)
+        failure = NoPicture(ImageStatus.UNREACHABLE, "no_connection")
+        for ip in self._checked(host, port):
+            try:
+                return self._ask(address, ip, host, split.netloc, until)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+            except httpx.TimeoutException:
+                raise NoPicture(ImageStatus.UNREACHABLE, "timeout") from None
+            except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+                word = "cut_off" if isinstance(error, httpx.RemoteProtocolError) else "protocol"
+                raise NoPicture(ImageStatus.UNREACHABLE, word) from None
+        raise failure
+
+    def _ask(self, address: str, ip: str, host: str, netloc: str, until: float) -> bytes | str:
+        url = httpx.URL(address).copy_with(host=ip)
+        left = max(until - time.monotonic(), 0.001)
+        request = httpx.Request(
+            "GET",
+            url,
+            headers={"Host": netloc, "Accept": "image/*", "Accept-Encoding": "identity"},
+            extensions={"sni_hostname": host, "timeout": httpx.Timeout(left).as_dict()},
+        )
+        response = self._client(netloc).send(request, stream=True)
+        try:
+            if response.status_code in _REDIRECTS and "location" in response.headers:
+                return urljoin(address, response.headers["location"])
+            _check_status(response.status_code)
+            return self._body(response, until)
+        finally:
+            response.close()
+
+    def _body(self, response: httpx.Response, until: float) -> bytes:
+        told = response.headers.get("content-length", "")
+        if told.isdigit() and int(told) > self._config.max_bytes:
+            raise NoPicture(ImageStatus.TOO_LARGE, "content_length")
+        parts = bytearray()
+        for chunk in _in_time(response.iter_raw(), until):
+            parts += chunk
+            if len(parts) > self._config.max_bytes:
+                raise NoPicture(ImageStatus.TOO_LARGE, "body")
+        return bytes(parts)
+
+    def _client(self, netloc: str) -> httpx.Client:
+        """One client per host: a connection checked for one host never serves another."""
+        with self._lock:
+            if netloc not in self._clients:
+                self._clients[netloc] = httpx.Client(
+                    verify=self._certificates, trust_env=False, follow_redirects=False
+                )
+            return self._clients[netloc]
+
+    def _checked(self, host: str, port: int) -> list[str]:
+        """Addresses of a host, all of which may be connected to."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise NoPicture(ImageStatus.UNREACHABLE, "no_such_host") from None
+        ips = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if host.lower() not in self._private and not all(map(is_public, ips)):
+            raise NoPicture(ImageStatus.REFUSED, "private_address")
+        return ips
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, also where another one wraps it."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip.teredo is not None:
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+def _check_status(status: int) -> None:
+    if status == 200:
+        return
+    word = f"http_{status}"
+    if status in _NOT_THERE:
+        raise NoPicture(ImageStatus.MISSING, word)
+    if status in _NO_ACCESS:
+        raise NoPicture(ImageStatus.NO_ACCESS, word)
+    raise NoPicture(ImageStatus.UNREACHABLE, word)
+
+
+def _in_time(chunks: Iterator[bytes], until: float) -> Iterator[bytes]:
+    for chunk in chunks:
+        if time.monotonic() > until:
+            raise NoPicture(ImageStatus.UNREACHABLE, "timeout")
+        yield chunk
