@@ -12,6 +12,7 @@ from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.store import Store
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace
+from baserate.terms.programme import Programme
 from baserate.terms.programme_file import load_programme
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
@@ -25,26 +26,36 @@ def logs(tmp_path_factory):
     return folder
 
 
-def digests(engine, root: Path, workspace: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """Digests of a day's records, built in a workspace of their own, from all tables but some."""
+def built(engine, root: Path, made: Programme, workspace: Path) -> tuple[dict[str, str], list[int]]:
+    """Digests of a day's records, built in a workspace of their own, and turns by interaction."""
     with Store(workspace, engine=engine) as store:
-        made = load_programme(root / "baserate.yaml")
-        tables = made.tables.model_copy(update=dict.fromkeys(without))
-        made = made.model_copy(update={"tables": tables})
-        here = Workspace(root, made, store, engine)
-        Stages(here).records(DAY)
+        Stages(Workspace(root, made, store, engine)).records(DAY)
         found = {t: store.current(t, DAY) for t in ("interactions", "quarantine", "audit")}
-        return {t: commit.digest for t, commit in found.items() if commit is not None}
+        turns = store.read("interactions", DAY, ["n_turns"])["n_turns"].to_pylist()
+        return {t: commit.digest for t, commit in found.items() if commit is not None}, turns
+
+
+def regrouped(made: Programme) -> Programme:
+    """Fewer tables, no session ids in the log, and sessions as units."""
+    content = made.model_dump(mode="json", exclude_none=True)
+    for table in ("users", "scores"):
+        del content["tables"][table]
+    del content["tables"]["requests"]["expressions"]["session_id"]
+    # A little more than 150 minutes pass between a user's interactions, 149 after a second turn.
+    content["records"] |= {"unit": "session", "session_gap_minutes": 150}
+    return Programme.model_validate(content)
 
 
 def test_two_logs_of_one_platform_are_the_same_interactions_on_every_engine(
     logs, tmp_path, request
 ):
+    mapping = {name: load_programme(logs / name / "baserate.yaml") for name in ("star", "stream")}
+    sessions = regrouped(mapping["stream"])
     with DuckDBEngine(memory_limit="1GB", threads=1, temp_directory=tmp_path / "spill") as duck:
-        star = digests(duck, logs / "star", tmp_path / "star")
-        stream = digests(duck, logs / "stream", tmp_path / "stream")
+        star, _ = built(duck, logs / "star", mapping["star"], tmp_path / "star")
+        stream, _ = built(duck, logs / "stream", mapping["stream"], tmp_path / "stream")
         assert star["interactions"] == stream["interactions"]
-        without = ("users", "scores")
-        expected = digests(duck, logs / "stream", tmp_path / "fewer", without)
+        expected, turns = built(duck, logs / "stream", sessions, tmp_path / "sessions")
+    assert {1, 3} <= set(turns), "some sessions have several interactions"
     spark = request.getfixturevalue("spark")
-    assert digests(spark, logs / "stream", tmp_path / "spark", without) == expected
+    assert built(spark, logs / "stream", sessions, tmp_path / "spark")[0] == expected

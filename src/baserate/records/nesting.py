@@ -24,6 +24,7 @@ from baserate.records.relational import (
 )
 from baserate.records.requests import TURN_KEY, Requests
 from baserate.records.sources import LOG_DAY
+from baserate.records.units import Places
 from baserate.terms.schemas import COMPONENT_TYPE
 
 _COMPONENT = tuple(COMPONENT_TYPE.field(i).name for i in range(COMPONENT_TYPE.num_fields))
@@ -109,16 +110,34 @@ def nested(
     components: Children | None,
     facts: TurnFacts,
     own: tuple[str, ...],
+    sessions: ir.Table | None,
+    where: Places | None,
     bench: Workbench,
 ) -> ir.Table:
-    """One row per interaction: its turns in order, its first turn's columns, its digest.
+    """One row per unit: its turns in order, its first turn's columns, its digest.
 
-    Interactions of one turn, nearly all, are made by projection; only the others are grouped.
+    Units of one turn, nearly all, are made by projection; only the others are grouped.
+
+    Args:
+        requests: The day's requests.
+        responses: What was answered.
+        components: What was shown; None: there is no such table.
+        facts: What the turns have.
+        own: The site's own pivots.
+        sessions: interaction_id and session_id; None: the session is as logged.
+        where: Where turns are in their units; None: a unit is one interaction.
+        bench: Where tables are kept.
     """
     turns = _turns(requests, responses, components, facts, own)
-    if not facts.several:
+    if sessions is not None:
+        turns = attach(turns.drop("session_id"), sessions, ("interaction_id",))
+    kept, several = facts.kept, facts.several
+    if where is not None:
+        turns = where.of_turns(turns)
+        kept, several = where.of_turns(kept), True
+    if not several:
         return _single(turns, own)
-    counted = facts.kept.group_by("interaction_id").agg(n_turns=facts.kept.count())
+    counted = kept.group_by("interaction_id").agg(n_turns=lambda t: t.count())
     several = counted.filter(counted.n_turns > 1)
     turns = bench.keep(turns, "turns")
     single = _single(without(turns, several, ("interaction_id",)), own)

@@ -116,23 +116,34 @@ def _rules(rows: ir.Table) -> list[Rule]:
     ]
 
 
-def set_traffic_aside(requests: Requests, people: People | None, bench: Workbench) -> Requests:
-    """Interactions of staff and of test traffic set aside whole."""
+def set_traffic_aside(
+    requests: Requests, people: People | None, units: ir.Table | None, bench: Workbench
+) -> Requests:
+    """Interactions of staff and of test traffic set aside whole.
+
+    Args:
+        requests: The day's requests.
+        people: Who asked; None: there is no such table.
+        units: ``interaction_id`` and ``unit_key``, where what is set aside whole has several
+            interactions; None: each is by itself.
+        bench: Where tables are kept.
+    """
+    whole = "interaction_id" if units is None else "unit_key"
+    if units is not None:
+        requests = Requests(attach(requests.ours, units, ("interaction_id",)), requests.started)
     turns = requests.turns()
     internal, test = FALSE, holds(turns.is_test)
     if people is not None:
         known = people.known.select("user_id", staff="is_internal", robot="is_test")
-        turns = attach(turns.select("interaction_id", "user_id", "is_test"), known, ["user_id"])
+        turns = attach(turns.select(whole, "user_id", "is_test"), known, ["user_id"])
         internal = holds(turns.staff)
         test = holds(turns.is_test) | holds(turns.robot)
-    flagged = turns.select("interaction_id", internal=internal, test=test)
+    flagged = turns.select(whole, internal=internal, test=test)
     flagged = flagged.filter(flagged.internal | flagged.test)
-    flagged = bench.keep(
-        flagged.group_by("interaction_id").agg(internal=flagged.internal.any()), "flagged"
-    )
+    flagged = bench.keep(flagged.group_by(whole).agg(internal=flagged.internal.any()), "flagged")
     if not bench.one_row(flagged.agg(n=flagged.count()))["n"]:
         return requests
-    rows = attach(requests.ours, flagged, ["interaction_id"])
+    rows = attach(requests.ours, flagged, [whole])
     concerned = rows[REASON].isnull() & rows.internal.notnull()
     word = ibis.ifelse(
         rows.internal,

@@ -32,7 +32,7 @@ from baserate.records.days import (
 )
 from baserate.records.interactions import interactions
 from baserate.records.nesting import TurnFacts, nested, turn_facts
-from baserate.records.quarantine import per_interaction, set_aside
+from baserate.records.quarantine import OF_INTERACTION, per_interaction, set_aside
 from baserate.records.reasons import REASON
 from baserate.records.relational import among, attach, holds
 from baserate.records.requests import (
@@ -45,6 +45,7 @@ from baserate.records.requests import (
 from baserate.records.scores import Scores, day_scores, scored_subjects, shown_pins
 from baserate.records.sources import LogTable
 from baserate.records.unit_scores import pin_scores, unit_scores
+from baserate.records.units import UNIT_KEY, Units, day_units, places
 from baserate.records.users import People, day_users
 from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
@@ -70,6 +71,7 @@ class Sifted:
     components: Children | None
     facts: TurnFacts
     scores: Scores | None
+    units: Units | None
 
 
 class Steps:
@@ -127,7 +129,11 @@ class Steps:
         window = replace(window, first=-1 if seen.ahead else 0)
         requests = day_requests(self.tables["requests"], starts, window, self.bench)
         people = self._people(requests, window)
-        requests = set_traffic_aside(requests, people, self.bench)
+        units = day_units(requests, self.programme.records, self.bench)
+        keys_of_units = None
+        if units is not None and units.grouped:
+            keys_of_units = units.spans.select("interaction_id", UNIT_KEY)
+        requests = set_traffic_aside(requests, people, keys_of_units, self.bench)
         turns = self._turns(with_run(keys, starts, window), requests, window)
         responses = day_children(self.tables["responses"], turns, self.bench)
         components = (
@@ -137,7 +143,7 @@ class Steps:
         )
         facts = turn_facts(requests, responses, components, self.bench)
         scores = self._scores(turns, facts)
-        return Sifted(window, people, requests, responses, components, facts, scores)
+        return Sifted(window, people, requests, responses, components, facts, scores, units)
 
     def _people(self, requests: Requests, window: Window) -> People | None:
         if "users" not in self.tables:
@@ -188,16 +194,33 @@ class Steps:
 
     def _interactions(self, sifted: Sifted, aside: ir.Table) -> ir.Table:
         own = self.programme.own_columns()
+        units = sifted.units
+        where = None
+        if units is not None and units.grouped:
+            where = places(units, sifted.facts.kept, self.bench)
         records = nested(
-            sifted.requests, sifted.responses, sifted.components, sifted.facts, own, self.bench
+            sifted.requests,
+            sifted.responses,
+            sifted.components,
+            sifted.facts,
+            own,
+            None if units is None else units.spans.select("interaction_id", "session_id"),
+            where,
+            self.bench,
         )
         scores = None
         if sifted.scores is not None:
             policies = self.programme.policies
             shown = None if sifted.components is None else sifted.components.used
+            used = sifted.scores.used
+            if where is not None:
+                used = where.of_interactions(used, "subject_id")
+                shown = None if shown is None else where.of_interactions(shown)
             pins = pin_scores(sifted.scores.pins, policies, sifted.window)
-            scores = unit_scores(sifted.scores.used, shown, pins, policies)
+            scores = unit_scores(used, shown, pins, policies)
             scores = self.bench.keep(scores, "unit_scores")
+        if where is not None:
+            aside = where.of_interactions(aside, OF_INTERACTION)
         return interactions(
             records,
             sifted.requests.started,

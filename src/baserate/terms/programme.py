@@ -98,6 +98,12 @@ class Records(_Section):
     late_days: Annotated[int, Field(ge=0, le=14)] = 1
     """A row logged up to this many days after its interaction still counts; later rows are
     quarantined."""
+    unit: Literal["interaction", "session", "conversation"] = "interaction"
+    """What is measured as one: what interaction_id names, or all that a session or conversation
+    has on a day, turns in order, named for its first interaction."""
+    session_gap_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
+    """Where no session id is logged, a user's session of the day ends after so many minutes
+    without a turn. Not given: no session is made."""
 
 
 class Policy(_Section):

@@ -65,6 +65,10 @@ tables:
 records:
   # Rows logged up to this many days after their interaction still count; later ones are set aside.
   #late_days: 1
+  # What is measured as one: interaction, or all that a session or a conversation has on a day.
+  #unit: interaction
+  # Where no session id is logged: a user's session ends after so many minutes without a turn.
+  #session_gap_minutes:
 
 # What is measured. Judges and reviewers are given `definition`, so write it for them.
 policies:
