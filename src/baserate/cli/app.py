@@ -29,6 +29,7 @@ from baserate.cli.options import (
     today,
 )
 from baserate.cli.policy_group import policy_app
+from baserate.cli.privacy import privacy_app
 
 if TYPE_CHECKING:
     from baserate.flows.measure import StageDone, StageName
@@ -46,6 +47,7 @@ app.add_typer(gold_app, name="gold", rich_help_panel="Policies and judges")
 app.add_typer(images_app, name="images", rich_help_panel="The river, step by step")
 app.add_typer(judge_app, name="judge", rich_help_panel="Policies and judges")
 app.add_typer(policy_app, name="policy", rich_help_panel="Policies and judges")
+app.add_typer(privacy_app, name="privacy", rich_help_panel="People's data")
 
 
 @app.command(rich_help_panel="Start")

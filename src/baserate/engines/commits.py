@@ -95,6 +95,8 @@ class Commit:
         code_version: Version of baserate.
         committed_at: When (UTC, ISO 8601).
         current: True where readers see this one.
+        restated_digest: Digest of the content since an erasure; None: nothing of it was erased.
+            What was made from this commit refers to ``digest`` before and after.
     """
 
     table: str
@@ -112,6 +114,7 @@ class Commit:
     code_version: str
     committed_at: str
     current: bool
+    restated_digest: str | None = None
 
     def check_files(self) -> None:
         """Look whether every file is there with all its bytes; content is not read.

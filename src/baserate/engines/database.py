@@ -20,7 +20,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from baserate.engines.sqlite_files import BUSY_SECONDS, use_write_ahead_log
 from baserate.terms.errors import EngineError
 
-HEAD = "0002"
+HEAD = "0003"
+#: Name of the SQLite file where no other database is named.
+DATABASE = "baserate.db"
 _WRITE = "baserate_write"
 _ADVISORY_KEY = 0x6261736572617465  # "baserate" in ASCII
 
@@ -55,6 +57,7 @@ COMMITS = sa.Table(
     sa.Column("ds", sa.String(24), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.String(80), nullable=False),
+    sa.Column("restated_digest", sa.String(80)),
     sa.Column("files", sa.JSON, nullable=False),
     sa.Column("columns", sa.JSON, nullable=False),
     sa.Column("committed_at", sa.String(32), nullable=False),
@@ -83,6 +86,41 @@ PSEUDONYM_KEYS = sa.Table(
     METADATA,
     sa.Column("fingerprint", sa.String(16), primary_key=True),
     sa.Column("first_used_at", sa.String(32), nullable=False),
+)
+ERASURES = sa.Table(
+    "erasures",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("up_to", sa.String(10), nullable=False),
+    sa.Column("asked_at", sa.String(32), nullable=False),
+    sa.Column("asked_by", sa.String(200), nullable=False),
+    sa.Column("note", sa.String(1000), nullable=False),
+    sa.Column("finished_at", sa.String(32)),
+    sa.Column("counts", sa.JSON, nullable=False),
+)
+ERASED_PEOPLE = sa.Table(
+    "erased_people",
+    METADATA,
+    sa.Column("erasure_id", sa.Integer, sa.ForeignKey("erasures.id"), primary_key=True),
+    sa.Column("pseudonym", sa.String(32), primary_key=True),
+)
+ERASED_INTERACTIONS = sa.Table(
+    "erased_interactions",
+    METADATA,
+    sa.Column("erasure_id", sa.Integer, sa.ForeignKey("erasures.id"), primary_key=True),
+    sa.Column("interaction_id", sa.Text, primary_key=True),
+)
+RESTATEMENTS = sa.Table(
+    "restatements",
+    METADATA,
+    sa.Column("erasure_id", sa.Integer, sa.ForeignKey("erasures.id"), primary_key=True),
+    sa.Column("run_id", sa.String(40), primary_key=True),
+    sa.Column("table_name", sa.String(80), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("digest_before", sa.String(80), nullable=False),
+    sa.Column("digest_after", sa.String(80), nullable=False),
 )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from baserate.engines.commits import Commit, schema_as_json, schema_from_json
 from baserate.engines.database import COMMITS, POINTER_CHANGES, POINTERS, RUNS, Database
+from baserate.engines.privacy_ledger import refuse_while_erasing
 from baserate.terms.errors import EngineError
 from baserate.terms.schemas import TableSchema
 
@@ -71,9 +72,12 @@ class Ledger:
         Returns:
             Ids of dead runs of the same stage and day, now abandoned, and the run that each
             table of that day points to.
+
+        Raises: PrivacyError while an erasure is not done.
         """
         same = (RUNS.c.stage == run.stage) & (RUNS.c.ds == run.ds) & (RUNS.c.state == "running")
         with self._database.write() as connection:
+            refuse_while_erasing(connection)
             dead = list(connection.execute(sa.select(RUNS.c.run_id).where(same)).scalars())
             self._finish(connection, dead, "abandoned", "killed")
             connection.execute(RUNS.insert().values(**vars(run)))
@@ -269,6 +273,7 @@ class Ledger:
             code_version=row["code_version"],
             committed_at=row["committed_at"],
             current=row["pointer"] is not None,
+            restated_digest=row["restated_digest"],
         )
 
 

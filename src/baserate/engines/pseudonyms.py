@@ -74,10 +74,15 @@ class PseudonymKey:
 
     def expr(self, value: ir.StringValue) -> ir.StringValue:
         """The pseudonym of each id, as an expression; null where the id is null."""
+        digits: ir.StringValue = _keyed_sha256_of(*self.blocks, value).left(HEX_DIGITS)
+        return digits
+
+    @property
+    def blocks(self) -> tuple[str, str]:
+        """The inner and the outer block of RFC 2104 as hex digits; as secret as the key."""
         padded = self._block()
         inner, outer = (bytes(b ^ pad for b in padded).hex() for pad in (0x36, 0x5C))
-        digits: ir.StringValue = _keyed_sha256_of(inner, outer, value).left(HEX_DIGITS)
-        return digits
+        return inner, outer
 
     def _block(self) -> bytes:
         """The key as long as a block of the hash; a longer one is hashed first."""

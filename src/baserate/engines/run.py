@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow as pa
 from baserate.engines.base import Engine
 from baserate.engines.commits import checked_name
 from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.erasing import Erased, erasing
 from baserate.engines.ledger import RunRecord, Written
 from baserate.engines.run_files import RunFiles
 from baserate.engines.table_checks import check_rows
@@ -25,16 +28,23 @@ class Run:
         files: Where its files go.
         writer: Engine that runs the expressions that are written.
         checker: DuckDB that writes Arrow tables, and checks and digests what was written.
+        erased: What was erased before; it does not come back.
     """
 
     def __init__(
-        self, record: RunRecord, files: RunFiles, writer: Engine, checker: DuckDBEngine
+        self,
+        record: RunRecord,
+        files: RunFiles,
+        writer: Engine,
+        checker: DuckDBEngine,
+        erased: Erased,
     ) -> None:
         self.record = record
         self.written: list[Written] = []
         self._files = files
         self._writer = writer
         self._checker = checker
+        self._erased = erased
 
     @property
     def run_id(self) -> str:
@@ -67,12 +77,21 @@ class Run:
             self._checker.write_parquet(ibis.memtable(_typed(rows, schema)), hidden, schema)
         else:
             self._writer.write_parquet(rows, hidden, schema)
+        if self._erased:
+            self._erase(hidden, schema)
         check_rows(self._checker.rows, str(hidden), schema)
         count, digest = digest_of_file(self._checker.rows, str(hidden), schema)
         final = self._files.publish(hidden)
         one = Written(table, count, digest, final, final.stat().st_size, schema)
         self.written.append(one)
         return one
+
+    def _erase(self, hidden: Path, schema: TableSchema) -> None:
+        """What was erased does not come back: not from the logs, not from people's files."""
+        without = hidden.with_name(f"{hidden.name}.erased")
+        with erasing(self._checker, self._erased) as eraser:
+            if eraser.rewrite(hidden, without, schema, self.record.ds):
+                without.replace(hidden)
 
 
 def _typed(rows: pa.Table, schema: TableSchema) -> pa.Table:

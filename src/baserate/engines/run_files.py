@@ -68,9 +68,9 @@ class RunFiles:
             folder.mkdir(parents=True, exist_ok=True)
         return folder / f".{_PART}.writing"
 
-    def publish(self, hidden: Path) -> Path:
+    def publish(self, hidden: Path, name: str = _PART) -> Path:
         """Make a file durable and give it its name. Raises: EngineError."""
-        final = hidden.with_name(_PART)
+        final = hidden.with_name(name)
         with _explained(final):
             _sync(hidden)
             hidden.rename(final)
@@ -87,6 +87,15 @@ class RunFiles:
                 shutil.rmtree(folder, ignore_errors=True)
                 with suppress(OSError):
                     folder.parent.rmdir()
+
+    def keep_only(self, file: Path) -> int:
+        """Remove every other file of its folder, and say how many there were."""
+        others = [path for path in file.parent.iterdir() if path != file]
+        with _explained(file.parent):
+            for path in others:
+                path.unlink()
+            _sync(file.parent)
+        return len(others)
 
     def folders(self) -> list[RunFolder]:
         """Every folder of a run, sorted by path."""

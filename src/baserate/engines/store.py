@@ -11,7 +11,7 @@ import difflib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,13 +24,15 @@ import pyarrow.parquet as pq
 
 from baserate.engines.base import Engine
 from baserate.engines.commits import Commit, checked_name, ds_key, plain
-from baserate.engines.database import Database
+from baserate.engines.database import DATABASE, Database
 from baserate.engines.duckdb_engine import DuckDBEngine
+from baserate.engines.erasing import RawIds
 from baserate.engines.ledger import Ledger, RunRecord
 from baserate.engines.locks import FileLock
 from baserate.engines.privacy_ledger import PrivacyLedger
 from baserate.engines.run import Run
 from baserate.engines.run_files import RunFiles
+from baserate.engines.stored_content import StoredContent
 from baserate.engines.table_digest import digest_of_file
 from baserate.terms.errors import BaserateError, EngineError, TableError
 
@@ -75,10 +77,11 @@ class Store:
         self.root = Path(root).resolve()
         self._files = RunFiles(self.root)
         self._clock = clock
-        self._database = Database(database_url or self.root / "baserate.db")
+        self._database = Database(database_url or self.root / DATABASE)
         self._files.belong_to(self._database.workspace_id(), self._database.shown)
         self._ledger = Ledger(self._database, self.root, clock)
-        self.privacy = PrivacyLedger(self._database, clock)
+        self.privacy = PrivacyLedger(self._database, self.root, clock)
+        self.content = StoredContent(self._ledger, self.privacy, self._files, self._checker)
         self._engine = engine
         self._own: DuckDBEngine | None = None
 
@@ -94,6 +97,7 @@ class Store:
         config_digest: str = "",
         seeds: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
+        raw_ids: RawIds | None = None,
     ) -> Iterator[Run]:
         """One run of a stage for a day or period; its tables become current on clean exit.
 
@@ -104,6 +108,7 @@ class Store:
             config_digest: Digest of the configuration.
             seeds: Salts and seeds.
             wait_seconds: How long to wait for another process that runs the same stage and day.
+            raw_ids: How erased people are known, where tables hold ids as they are in the logs.
 
         Raises: EngineError if another process runs the same or was faster; whatever the body
             raises. In every case nothing of the run is visible.
@@ -115,7 +120,8 @@ class Store:
         try:
             dead, seen = self._ledger.begin(record)
             self._files.remove(record.ds, dead)
-            run = Run(record, self._files, self._writer(), self._checker())
+            erased = replace(self.privacy.erased(), raw=raw_ids)
+            run = Run(record, self._files, self._writer(), self._checker(), erased)
             try:
                 yield run
                 self._ledger.commit(record, run.written, seen)
@@ -267,7 +273,7 @@ class Store:
         commit.check_files()
         for file in commit.files:
             sums_digest = digest_of_file(self._checker().rows, file, commit.schema)
-            if sums_digest != (commit.rows, commit.digest):
+            if sums_digest != (commit.rows, commit.restated_digest or commit.digest):
                 rows, digest = sums_digest
                 raise commit.broken(file, f"{rows:,} rows with digest {digest}")
         return commit

@@ -38,7 +38,7 @@ def make_candidate(stages: Stages, name: str) -> Judge:
     """A candidate, ready to be asked; its answers are kept where the judge's are."""
     programme, root = stages.programme, stages.workspace.root
     config = programme.candidates[known_candidate(stages, name)]
-    cache, policies = root / "judge-cache.db", programme.policies
+    cache, policies = stages.cache_path, programme.policies
     return make_judge(config, root, cache, policies, kept_as=shown_as(stages))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from baserate.engines.erasing import RawIds
 from baserate.engines.keyed_hash import prn_array
 from baserate.engines.pseudonyms import PseudonymKey, read_key
 from baserate.engines.settings import load_settings
@@ -30,6 +31,7 @@ from baserate.labels import (
     write_worklist,
 )
 from baserate.labels.judges.base import Judge, PricedJudge
+from baserate.labels.judges.cache import forget_answers
 from baserate.labels.outcomes import outcomes, shown_subjects
 from baserate.labels.policies import write_guidelines
 from baserate.labels.render import UnitContent
@@ -70,6 +72,8 @@ Advance = Callable[[int, int], None]
 
 #: A worker of a run that was killed needs a moment to let go of its day.
 _WAIT_SECONDS = 10.0
+#: Folder of the work lists.
+WORK_LISTS = "worklists"
 _CONTENT = ["ds", "turns", "content_digest"]
 
 
@@ -157,7 +161,11 @@ class Stages:
         built = build_records(self.workspace.engine, self.programme, self.workspace.root, ds, key)
         schema = interactions_schema(self.programme.policy_ids(), self.programme.own_columns())
         with self.store.run(
-            stage="records", ds=ds, inputs=inputs, wait_seconds=_WAIT_SECONDS
+            stage="records",
+            ds=ds,
+            inputs=inputs,
+            wait_seconds=_WAIT_SECONDS,
+            raw_ids=self.raw_ids(),
         ) as run:
             run.write("interactions", built.interactions, schema)
             run.write("quarantine", built.quarantine, QUARANTINE)
@@ -172,6 +180,22 @@ class Stages:
         if key is not None:
             self.store.privacy.hold_key(key.fingerprint)
         return key
+
+    def raw_ids(self) -> RawIds | None:
+        """How people are known in tables that hold their ids; None where no key is named.
+
+        Tables may hold ids from before pseudonyms were asked for.
+        """
+        key = read_key(self.programme.privacy, self.workspace.root)
+        if key is None:
+            return None
+        tables = self.programme.tables.present()
+        named = {
+            tables[t].columns.get("user_id", "user_id")
+            for t in ("users", "requests")
+            if t in tables
+        }
+        return RawIds(key, tuple(sorted({*named, "user_id"})))
 
     def _withheld(self, key: PseudonymKey | None) -> str | None:
         """Digest of what is not stored as it was read; None where all is."""
@@ -253,13 +277,18 @@ class Stages:
     # --- judge -----------------------------------------------------------------------------
 
     @property
+    def cache_path(self) -> Path:
+        """File of the answers that LLM judges gave."""
+        return self.workspace.root / "judge-cache.db"
+
+    @property
     def judge_of_programme(self) -> Judge:
         """The programme's judge, made once."""
         if self._judge is None:
             self._judge = make_judge(
                 self.programme.judge,
                 self.workspace.root,
-                self.workspace.root / "judge-cache.db",
+                self.cache_path,
                 self.programme.policies,
                 kept_as=shown_as(self),
             )
@@ -314,7 +343,13 @@ class Stages:
             run.write("labels", labels, LABELS)
             run.write("shown", shown, SHOWN)
             run.write("outcomes", read, OUTCOMES)
+        self._forget_erased(ids)
         return True
+
+    def _forget_erased(self, ids: list[str]) -> None:
+        """Answers about interactions that were erased while the judge was at work."""
+        late = set(ids) & set(self.store.privacy.erased().interactions)
+        forget_answers(self.cache_path, late)
 
     def _may_be_answered(self, ds: date) -> bool:
         """Whether the judge failed on something that another try may answer."""
@@ -348,7 +383,7 @@ class Stages:
 
         The guideline page of each written policy lies beside them.
         """
-        folder = self.workspace.root / "worklists"
+        folder = self.workspace.root / WORK_LISTS
         units = self.content(ds, self._sampled_ids("review_samples", ds))
         paths = [folder / f"{ds}.csv", folder / f"{ds}.jsonl"]
         for path in paths:

@@ -96,7 +96,7 @@ def read_rows(path: Path, wanted: Wanted) -> Iterator[FileRow]:
 def _csv_rows(path: Path, wanted: Wanted) -> Iterator[FileRow]:
     lines = _lines(path)
     header, delimiter = _csv_header(path, lines, wanted)
-    with _fields_of_any_size():
+    with fields_of_any_size():
         yield from list(_csv_records(lines, header, delimiter))
 
 
@@ -148,7 +148,7 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 @contextmanager
-def _fields_of_any_size() -> Iterator[None]:
+def fields_of_any_size() -> Iterator[None]:
     """A work list's content column may be longer than the csv module's limit."""
     before = csv.field_size_limit(sys.maxsize)
     try:

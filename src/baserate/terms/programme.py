@@ -370,6 +370,10 @@ class Privacy(_Section):
     """Logging table: columns of the site's that are never stored. In the quarantine their value is
     `(dropped)`; a column of baserate's that comes from one is empty in interactions."""
 
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    """Days that content is kept after its day: texts, images, ids of people. `baserate privacy
+    expire` erases what is older; figures, verdicts and what samples are redrawn from stay."""
+
     @property
     def has_key(self) -> bool:
         """Whether the programme says where a key is."""

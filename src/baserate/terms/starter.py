@@ -179,6 +179,8 @@ privacy:
   #key_file: null
   # Columns of yours that are never stored, by logging table: {{requests: [ip], users: [email]}}.
   #drop: {{}}
+  # Days that content is kept; `baserate privacy expire` erases what is older.
+  #retention_days: null
 
 # What one interaction costs under all policies, labelled by the judge (say 0.004) and by people
 # (say 1.50): `baserate design plan` then shows what a budget costs and finds the cheapest split.

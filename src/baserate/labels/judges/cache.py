@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from baserate.labels.judges.usage import NO_TOKENS, Tokens
 from baserate.terms.errors import LabelError
 
 _KEYS_A_QUERY = 500
+#: Interactions that ``baserate judge probe`` makes: somebody's content with text planted in it.
+_TWIN = "interaction_id GLOB 'probe-[0-9]*'"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class AnswerCache:
                 " labels TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,"
                 " completion_tokens INTEGER NOT NULL) WITHOUT ROWID"
             )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS asked (interaction_id TEXT NOT NULL, key TEXT NOT NULL,"
+                " PRIMARY KEY (interaction_id, key)) WITHOUT ROWID"
+            )
         except sqlite3.Error as error:
             raise LabelError(
                 "the judge's cache of answers can't be opened",
@@ -87,14 +93,86 @@ class AnswerCache:
         try:
             self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
-            raise LabelError(
-                "an answer can't be written to the judge's cache",
-                code="judge_cache",
-                where=self._path.name,
-                got=type(error).__name__,
-                hint="check free disk space; answers so far are kept, run the command again",
-            ) from error
+            raise self._unwritable(error) from error
+
+    def asked(self, questions: Iterable[tuple[str, str]]) -> None:
+        """Keep which interaction each question is about, so that its answers can be forgotten.
+
+        Args:
+            questions: Interaction and key.
+        """
+        with self._writing():
+            self._db.executemany("INSERT OR IGNORE INTO asked VALUES (?, ?)", questions)
+
+    def forget(self, interactions: Iterable[str]) -> int:
+        """Remove the answers about some interactions, and every byte of them.
+
+        An answer that speaks of another interaction's equal content, too, stays. Answers of
+        which it is not known whose content they speak of go: those about a probe's twins, and
+        those kept by an earlier version.
+
+        Returns:
+            Number of answers removed.
+        """
+        self._db.execute("PRAGMA secure_delete = ON").fetchall()
+        with self._writing():
+            ids = ((i,) for i in interactions)
+            self._db.executemany("DELETE FROM asked WHERE interaction_id = ?", ids)
+            self._db.execute(f"DELETE FROM asked WHERE {_TWIN}")
+            gone = self._db.execute(
+                "DELETE FROM answers WHERE key NOT IN (SELECT key FROM asked)"
+            ).rowcount
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return gone
+
+    def n_about(self, interactions: Iterable[str]) -> int:
+        """Number of answers that ``forget`` would remove for these interactions alone."""
+        mine = {
+            key
+            for id_ in interactions
+            for (key,) in self._db.execute(
+                "SELECT key FROM asked JOIN answers USING (key) WHERE interaction_id = ?", (id_,)
+            ).fetchall()
+        }
+        return len(mine)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All of it or nothing. Raises: LabelError."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: sqlite3.Error) -> LabelError:
+        return LabelError(
+            "an answer can't be written to the judge's cache",
+            code="judge_cache",
+            where=self._path.name,
+            got=type(error).__name__,
+            hint="check free disk space; answers so far are kept, run the command again",
+        )
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def forget_answers(path: Path, interactions: Collection[str]) -> int:
+    """Remove the answers about some interactions from a cache, where there is one.
+
+    Returns:
+        Number of answers removed.
+    """
+    if not path.is_file() or not interactions:
+        return 0
+    cache = AnswerCache(path)
+    try:
+        return cache.forget(interactions)
+    finally:
+        cache.close()

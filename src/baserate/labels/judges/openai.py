@@ -155,6 +155,7 @@ class ChatJudge:
         questions, unseen = self._questions(units, policy)
         for unit in unseen:
             yield self._settled(unit, NoLabelReason.CANNOT_DECIDE)
+        self._cache.asked((u.interaction_id, key) for key, q in questions.items() for u in q.units)
         kept = self._cache.get(questions)
         for key, answer in kept.items():
             self.usage.add_kept(answer.tokens, len(questions[key].units))
