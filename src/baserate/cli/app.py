@@ -104,6 +104,34 @@ def records(
 
 
 @app.command(rich_help_panel="The river, step by step")
+def score(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = "duckdb",
+    force: ForceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Where a site has no risk scores: score what was logged, before records are made of it."""
+    from baserate.cli.tables import show_scores
+    from baserate.flows.measure import days_to_score
+    from baserate.flows.scoring import score_day, scorers_of
+
+    with _stages(workspace, engine, force) as stages:
+        scorers = scorers_of(stages)
+        first, last = as_day(start, "--from"), as_day(end, "--to")
+        days = days_to_score(stages.workspace, first, last, as_day(as_of, "--as-of") or today())
+        with screen.progress_bar(len(days), "scoring") as bar:
+            done = []
+            for day in days:
+                done.append(score_day(stages, scorers, day))
+                if bar is not None:
+                    bar.update(bar.task_ids[0], advance=1, description=f"{day}  score")
+        show_scores(done, scorers, json=json)
+
+
+@app.command(rich_help_panel="The river, step by step")
 def sample(
     workspace: WorkspaceOption = HERE,
     start: FromOption = None,

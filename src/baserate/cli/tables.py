@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from baserate.cli import screen
 from baserate.flows.releasing import Release
+from baserate.flows.scoring import ScoredDay
 from baserate.flows.stages import Stages
 from baserate.flows.verify import Check
+from baserate.labels.scorers import Scorer
 from baserate.release import figures
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
@@ -46,6 +48,32 @@ def show_audit(stages: Stages, days: Sequence[date]) -> None:
     for name, measures in totals.items():
         if n := measures["left_out"]:
             screen.result().print(f"{name}: {n:,} more rows left out by the mapping (where)")
+
+
+def show_scores(done: Sequence[ScoredDay], scorers: Sequence[Scorer], *, json: bool) -> None:
+    """What scoring did, per day of the log, and who scored."""
+    if json:
+        screen.show_json(
+            {
+                "scorers": [{"version": s.version, "policies": s.policies} for s in scorers],
+                "days": [vars(day) for day in done],
+            }
+        )
+        return
+    rows = [
+        (
+            str(day.ds),
+            f"{day.rows:,}",
+            f"{day.subjects:,}" if day.ran else "-",
+            ", ".join(f"{k.replace('_', ' ')} {n:,}" for k, n in sorted(day.unseen.items())) or "-",
+            "written" if day.ran else "up to date",
+        )
+        for day in done
+    ]
+    columns = ("logged on", "scores", "subjects", "pictures not seen", "file")
+    screen.table(columns, rows, right=(1, 2))
+    told = "; ".join(f"{s.version} for {', '.join(s.policies)}" for s in scorers)
+    screen.result().print(f"\nscored by {told}", markup=False, soft_wrap=True)
 
 
 def show_samples(stages: Stages, days: Sequence[date]) -> None:

@@ -93,3 +93,14 @@ def _stamps(pattern: str) -> Iterable[tuple[str, int, int]]:
     for file in sorted(glob(pattern, recursive=True)):
         stat = Path(file).stat()
         yield Path(file).name, stat.st_size, stat.st_mtime_ns
+
+
+def log_fingerprint(workspace: Workspace, name: str, ds: date) -> str:
+    """Digest of the names, sizes and times of one table's log files of one day."""
+    table = workspace.programme.tables.present().get(name)
+    if table is None:
+        return ""
+    path = resolve_path(table.path, workspace.root).replace("{ds}", str(ds))
+    if is_catalog(path):
+        return digest([path, workspace.engine.catalog_version(path)])
+    return digest(sorted(_stamps(path)))

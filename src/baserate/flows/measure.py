@@ -226,6 +226,23 @@ def day_evidence(stages: Stages, ds: date) -> DayEvidence:
     )
 
 
+def days_to_score(
+    workspace: Workspace, start: date | None, end: date | None, as_of: date
+) -> list[date]:
+    """Days of the log whose rows are all there: those named, or all logged before ``as_of``.
+
+    Raises: TableError if there is none.
+    """
+    if start is not None and end is not None:
+        return days_to_run(workspace, start, end, as_of)
+    days = [
+        d
+        for d in log_days(workspace)
+        if d < as_of and (start is None or d >= start) and (end is None or d <= end)
+    ]
+    return days or days_to_run(workspace, start, end, as_of)
+
+
 def days_to_run(
     workspace: Workspace, start: date | None, end: date | None, as_of: date
 ) -> list[date]:

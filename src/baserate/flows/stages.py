@@ -153,7 +153,7 @@ class Stages:
             "programme": digest([settings, scores, self.programme.own_columns()]),
             "log_files": files_fingerprint(self.workspace, ds),
         }
-        key = self._pseudonym_key()
+        key = self.pseudonym_key()
         if (withheld := self._withheld(key)) is not None:
             inputs["privacy"] = withheld
         if self._is_current("records", ds, inputs):
@@ -172,7 +172,7 @@ class Stages:
             run.write("audit", built.audit, AUDIT)
         return True
 
-    def _pseudonym_key(self) -> PseudonymKey | None:
+    def pseudonym_key(self) -> PseudonymKey | None:
         """The key of the pseudonyms, seen to be the workspace's; None where none is asked for."""
         if not self.programme.privacy.pseudonyms:
             return None

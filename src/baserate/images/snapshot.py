@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -11,12 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from baserate.images.decode import render
 from baserate.images.failures import TRANSIENT, NoPicture
 from baserate.images.fetch import Fetcher
 from baserate.images.journal import Journal
 from baserate.images.looks import look_alike
 from baserate.images.store import ImageStore
 from baserate.terms.pictures import Picture, reference_key
+from baserate.terms.programme_images import Images
 from baserate.terms.schemas import IMAGES
 from baserate.terms.words import ImageStatus
 
@@ -84,6 +86,22 @@ def snapshot(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return _table(found, counts, ds, store)
+
+
+def fetched_all(
+    references: Iterable[str], fetcher: Fetcher, config: Images
+) -> Iterator[tuple[str, bytes | NoPicture]]:
+    """The view of each picture, or why there is none; nothing is kept. In order of reference."""
+
+    def one(reference: str) -> bytes | NoPicture:
+        try:
+            return render(fetcher.fetch(reference), config).view
+        except NoPicture as failure:
+            return failure
+
+    ordered = sorted(set(references))
+    with ThreadPoolExecutor(config.concurrency, "images") as pool:
+        yield from zip(ordered, pool.map(one, ordered), strict=True)
 
 
 def needs_another_try(table: pa.Table) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from baserate.terms.mapping_sql import SqlFault, columns_of
 from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
 from baserate.terms.programme_images import Images
+from baserate.terms.programme_scorers import AnyScorer
 from baserate.terms.programme_section import Section as _Section
 from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
@@ -411,6 +412,9 @@ class Programme(_Section):
     """Where people's labels of phase 2 come from."""
     images: Images | None = None
     """How pictures are fetched and kept when a sample is drawn. Not given: they are not kept."""
+    scorers: tuple[AnyScorer, ...] = ()
+    """Machines that make risk scores where the site has none: `baserate score` writes the logging
+    table scores."""
     estimation: Estimation = Estimation()
     """How labels become rates."""
     gates: Gates = Gates()

@@ -48,6 +48,7 @@ def programme_faults(programme: Programme) -> Iterator[Fault]:
     yield from _column_maps(programme)
     yield from _unknown_pivots(programme)
     yield from _paths(programme)
+    yield from _scorers(programme)
     yield from _keys(programme)
     yield from _dropped(programme)
     if programme.sampling.human_budget > 0 and programme.reviews is None:
@@ -172,6 +173,31 @@ def _unknown_pivots(programme: Programme) -> Iterator[Fault]:
                 hint=f"did you mean {near[0]}?"
                 if near
                 else f"map it: under tables.users.columns write {name}: <your column>",
+            )
+
+
+def _scorers(programme: Programme) -> Iterator[Fault]:
+    known = programme.policy_ids()
+    for i, scorer in enumerate(programme.scorers):
+        named: list[tuple[Where, str]] = []
+        if scorer.kind == "text":
+            named = [(("scorers", i, "policies", k), p) for k, p in enumerate(scorer.policies)]
+        elif scorer.kind == "image":
+            named = [(("scorers", i, "policy"), scorer.policy)]
+        for at, policy in named:
+            if policy not in known:
+                near = difflib.get_close_matches(policy, known, n=1)
+                yield Fault(
+                    at,
+                    f"there is no policy {policy} to score",
+                    expected=f"one of {', '.join(known)}",
+                    hint=f"did you mean {near[0]}?" if near else None,
+                )
+        if scorer.kind == "image" and programme.images is None:
+            yield Fault(
+                ("scorers", i),
+                "a scorer of images needs section images: it says which pictures may be read",
+                hint='add images: {base: ".", allow: ["https://i.example.com/"]}',
             )
 
 

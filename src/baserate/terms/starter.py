@@ -139,6 +139,16 @@ reviews:
 # lets one label what people labelled, `baserate judge compare NAME` holds it against the judge.
 #candidates: {{}}
 
+# Machines that make risk scores where there are none: `baserate score` writes them where
+# tables.scores reads them. `kind: text` learns from labelled texts, as the judge above; `kind:
+# image` says how likely a Pin's picture shows nudity (it needs section images).
+#scorers: []
+# scorers:
+#   - kind: text
+#     training: training.parquet
+#   - kind: image
+#     policy: adult
+
 estimation:
   # Level of the intervals, and their method where positives were seen: anticipated_gamma, logit,
   # wilson or clopper_pearson.

@@ -26,6 +26,8 @@ from baserate.terms.words import LabelerKind, NoLabelReason, SubjectKind, Verdic
 _FEATURES = {"ngram_range": (1, 2), "sublinear_tf": True, "min_df": 2, "max_features": 50_000}
 _REGRESSION = {"C": 10.0, "max_iter": 1000, "solver": "liblinear", "random_state": 0}
 _DECIMALS = 6
+#: Parameters of the text model; a change of them makes another judge and another scorer.
+TEXT_MODEL = (_FEATURES, _REGRESSION, _DECIMALS)
 _REMEMBERED_TEXTS = 500_000
 _CANNOT_SEE = no_label(NoLabelReason.CANNOT_DECIDE)
 
@@ -50,7 +52,7 @@ class LocalTextJudge:
         self._columns = {p.id: k for k, p in enumerate(policies)}
         self._threshold = threshold
         self._digests = {p.id: training.digest(p.id) for p in policies}
-        self._model = _TextModel(training, list(self._columns))
+        self._model = TextModel(training, list(self._columns))
         self._known: dict[str, tuple[SubjectVerdict, ...]] = {}
 
     @classmethod
@@ -120,7 +122,7 @@ def _probability(verdict: SubjectVerdict) -> float:
     return -1.0 if verdict.confidence is None else verdict.confidence
 
 
-class _TextModel:
+class TextModel:
     """One vocabulary, one regression per policy, as one sparse-times-dense product."""
 
     def __init__(self, training: Training, policies: Sequence[str]) -> None:
