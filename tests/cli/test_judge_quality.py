@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from baserate.cli import main
+from baserate.engines.store import Store
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
 Run = Callable[..., tuple[int, str, str]]
@@ -22,6 +25,7 @@ candidates:
   sharp: {kind: local, training: judge_training.parquet, threshold: 0.15}
   yes_man: {kind: local, training: judge_training.parquet, threshold: 1.0e-12}
   no_man: {kind: local, training: judge_training.parquet, threshold: 0.999999999999}
+  three: {kind: panel, members: [same, sharp, yes_man]}
 """
 
 
@@ -237,3 +241,56 @@ def test_gold_that_leaked_is_named_and_hand_picked_gold_corrects_nothing(
     assert "hand-picked gold never corrects a metric" in err
     assert run("gold", "retire", "known", "-w", workspace)[0] == 0
     assert run("gold", "check", "-w", workspace)[0] == 0
+
+
+def test_a_panel_is_run_and_takes_the_judges_place_with_its_members_words_kept(
+    run: Run, workspace: Path
+) -> None:
+    labelled = read(run, "run", "three", "-w", workspace)["labelled"]
+    assert list(labelled.values()) == [400]
+    path = workspace / "baserate.yaml"
+    text, n = re.subn(
+        r"^judge:\n  kind: local.*\n  training: .*$",
+        "judge: {kind: panel, members: [same, sharp, no_man]}",
+        path.read_text(),
+        flags=re.MULTILINE,
+    )
+    assert n == 1
+    path.write_text(text)
+    day = labelled.popitem()[0]
+    code, _, err = run("label", "-w", workspace, "--from", day, "--to", day)
+    assert code == 0, err
+    with Store(workspace) as store:
+        labels, own = store.read("labels", day), store.read("panel_labels", day)
+    assert len(own) == 3 * len(labels)
+    subject = ["interaction_id", "subject_kind", "turn", "position", "policy"]
+    yes = (
+        own.filter(pc.equal(own["verdict"], "violating"))
+        .group_by(subject)
+        .aggregate([([], "count_all")])
+    )
+    most = yes.filter(pc.greater_equal(yes["count_all"], 2)).select(subject)
+    said = labels.filter(pc.equal(labels["verdict"], "violating")).select(subject)
+    keys = [(name, "ascending") for name in subject]
+    assert len(said) > 0
+    assert said.sort_by(keys).equals(most.sort_by(keys))
+
+
+@pytest.mark.parametrize(
+    ("panel", "told"),
+    [
+        ("[same, nobody]", "there is no judge nobody"),
+        ("[same, same]", "same comes twice"),
+        ("[same, three]", "three is a panel itself"),
+        ("[same, sharp], quorum: 3", "the quorum is larger"),
+    ],
+)
+def test_a_panel_that_can_not_vote_is_refused_with_its_line(
+    run: Run, workspace: Path, panel: str, told: str
+) -> None:
+    path = workspace / "baserate.yaml"
+    path.write_text(f"{path.read_text()}  wrong: {{kind: panel, members: {panel}}}\n")
+    code, _, err = run("judge", "evaluate", "-w", workspace)
+    assert code == 2
+    assert told in err
+    assert "baserate.yaml:" in err

@@ -12,7 +12,13 @@ from typing import Literal, NamedTuple
 
 from baserate.flows.workspace import PROGRAMME_FILE
 from baserate.terms.errors import BaserateError
-from baserate.terms.programme import OpenAIJudge, Programme, resolve_path
+from baserate.terms.programme import (
+    LocalJudge,
+    OpenAIJudge,
+    PanelJudge,
+    Programme,
+    resolve_path,
+)
 
 State = Literal["ok", "warn", "bad"]
 LEAST_FREE_GB = 2.0
@@ -104,20 +110,34 @@ def _privacy(programme: Programme, root: Path) -> list[Finding]:
 
 
 def _labelers(programme: Programme, root: Path) -> list[Finding]:
+    """Whether the judge can work; of a panel, whether each member can."""
     judge = programme.judge
-    if isinstance(judge, OpenAIJudge):
-        key = judge.api_key_env
-        told = f"{judge.model} at {judge.base_url}"
-        if key and not os.environ.get(key):
-            yes = f"put the key into the environment variable {key}"
-            return [Finding("bad", "judge", f"{told}; no key", yes)]
-        return [Finding("ok", "judge", told)]
+    named: dict[str, LocalJudge | OpenAIJudge | PanelJudge] = {"judge": judge}
+    if isinstance(judge, PanelJudge):
+        named = {f"judge, member {n}": programme.candidates[n] for n in judge.members}
+    findings = []
+    for name, one in named.items():
+        if isinstance(one, OpenAIJudge):
+            findings.append(_endpoint(name, one))
+        elif isinstance(one, LocalJudge):
+            findings.append(_training(name, one, root))
+    return findings
+
+
+def _endpoint(name: str, judge: OpenAIJudge) -> Finding:
+    key = judge.api_key_env
+    told = f"{judge.model} at {judge.base_url}"
+    if key and not os.environ.get(key):
+        yes = f"put the key into the environment variable {key}"
+        return Finding("bad", name, f"{told}; no key", yes)
+    return Finding("ok", name, told)
+
+
+def _training(name: str, judge: LocalJudge, root: Path) -> Finding:
     there = Path(resolve_path(judge.training, root)).is_file()
-    return [
-        Finding(
-            "ok" if there else "bad",
-            "judge",
-            f"local, fitted on {judge.training}",
-            "" if there else "there is no such file: it needs columns text, policy, violating",
-        )
-    ]
+    return Finding(
+        "ok" if there else "bad",
+        name,
+        f"local, fitted on {judge.training}",
+        "" if there else "there is no such file: it needs columns text, policy, violating",
+    )

@@ -38,8 +38,9 @@ def make_candidate(stages: Stages, name: str) -> Judge:
     """A candidate, ready to be asked; its answers are kept where the judge's are."""
     programme, root = stages.programme, stages.workspace.root
     config = programme.candidates[known_candidate(stages, name)]
+    named, kept_as = programme.candidates, shown_as(stages)
     cache, policies = stages.cache_path, programme.policies
-    return make_judge(config, root, cache, policies, kept_as=shown_as(stages))
+    return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
 
 
 class CandidateRun(NamedTuple):

@@ -32,6 +32,7 @@ from baserate.labels import (
 )
 from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.judges.cache import forget_answers
+from baserate.labels.judges.panel import Panel, judge_by_panel
 from baserate.labels.outcomes import outcomes, shown_subjects
 from baserate.labels.policies import write_guidelines
 from baserate.labels.render import UnitContent
@@ -56,6 +57,7 @@ from baserate.terms.schemas import (
     FRAME_TOTALS,
     LABELS,
     OUTCOMES,
+    PANEL_LABELS,
     QUARANTINE,
     REVIEW_LABELS,
     REVIEW_OUTCOMES,
@@ -290,6 +292,7 @@ class Stages:
                 self.workspace.root,
                 self.cache_path,
                 self.programme.policies,
+                named=self.programme.candidates,
                 kept_as=shown_as(self),
             )
         return self._judge
@@ -320,15 +323,7 @@ class Stages:
             return False
         ids = self._sampled_ids("samples", ds)
         content = self.sampled_interactions(ds, ids, _CONTENT)
-        units = self._rendered(ds, content)
-        labels = judge_units(
-            judge,
-            units,
-            self.programme.policies,
-            ds=ds,
-            now=self.now(),
-            on_progress=self.advance,
-        )
+        labels, members = self._judged(self._rendered(ds, content), ds)
         shown = shown_subjects(content)
         read = outcomes(
             labels,
@@ -343,6 +338,8 @@ class Stages:
             run.write("labels", labels, LABELS)
             run.write("shown", shown, SHOWN)
             run.write("outcomes", read, OUTCOMES)
+            if members is not None:
+                run.write("panel_labels", members, PANEL_LABELS)
         self._forget_erased(ids)
         return True
 
@@ -350,6 +347,13 @@ class Stages:
         """Answers about interactions that were erased while the judge was at work."""
         late = set(ids) & set(self.store.privacy.erased().interactions)
         forget_answers(self.cache_path, late)
+
+    def _judged(self, units: list[UnitContent], ds: date) -> tuple[pa.Table, pa.Table | None]:
+        """The judge's labels, and where it is a panel those of its members."""
+        judge, policies, tell = self.judge_of_programme, self.programme.policies, self.advance
+        if isinstance(judge, Panel):
+            return judge_by_panel(judge, units, policies, ds=ds, now=self.now(), on_progress=tell)
+        return judge_units(judge, units, policies, ds=ds, now=self.now(), on_progress=tell), None
 
     def _may_be_answered(self, ds: date) -> bool:
         """Whether the judge failed on something that another try may answer."""

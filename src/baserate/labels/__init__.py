@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from baserate.labels.consensus import Consensus, consensus
@@ -11,7 +11,13 @@ from baserate.labels.policies import written_policies
 from baserate.labels.render import SubjectKey, UnitContent, render_unit
 from baserate.labels.reviews import ReviewImport, collect_reviews
 from baserate.labels.worklist import write_worklist
-from baserate.terms.programme import LocalJudge, OpenAIJudge, Policy, resolve_path
+from baserate.terms.programme import (
+    LocalJudge,
+    OpenAIJudge,
+    PanelJudge,
+    Policy,
+    resolve_path,
+)
 
 __all__ = [
     "Consensus",
@@ -30,11 +36,12 @@ __all__ = [
 
 
 def make_judge(
-    config: LocalJudge | OpenAIJudge,
+    config: LocalJudge | OpenAIJudge | PanelJudge,
     base: Path,
     cache_path: Path,
     policies: Sequence[Policy],
     *,
+    named: Mapping[str, LocalJudge | OpenAIJudge | PanelJudge] | None = None,
     kept_as: str | None = None,
 ) -> Judge:
     """The judge that a programme names.
@@ -44,10 +51,20 @@ def make_judge(
         base: Folder of the programme file: relative paths start there.
         cache_path: File where an LLM judge keeps its answers; made if it is not there.
         policies: The programme's policies.
+        named: Judges by name, of which a panel is made: section ``candidates``.
         kept_as: How kept images are shown to judges; None where images are not kept.
     Raises: LabelError if the judge can't be made: no training file, no address, no cache;
         PolicyError if a written policy is wrong.
     """
+    if isinstance(config, PanelJudge):
+        from baserate.labels.judges.panel import Panel
+
+        settings = {name: (named or {})[name] for name in config.members}
+        made = {
+            n: make_judge(s, base, cache_path, policies, kept_as=kept_as)
+            for n, s in settings.items()
+        }
+        return Panel(config, made)
     if isinstance(config, LocalJudge):
         from baserate.labels.judges.local import LocalTextJudge
 

@@ -11,7 +11,7 @@ from baserate.release.figures import count, share
 from baserate.release.gate_inputs import GateInputs, Period
 from baserate.release.results import GateResult
 from baserate.stats.intervals import clopper_pearson_interval
-from baserate.terms.programme import OpenAIJudge
+from baserate.terms.programme import OpenAIJudge, PanelJudge
 from baserate.terms.words import LabelerKind
 
 #: Fewer pairs than this say too little to let a judge pass.
@@ -24,7 +24,7 @@ def judge_withstands_injection(inputs: GateInputs, period: Period) -> GateResult
     """The judge's verdicts were probed, and few enough moved; asked where a limit is set."""
     name = "judge_withstands_injection"
     judge = inputs.programme.judge
-    limit = judge.max_flip_rate if isinstance(judge, OpenAIJudge) else None
+    limit = judge.max_flip_rate if isinstance(judge, OpenAIJudge | PanelJudge) else None
     if limit is None:
         told = "No limit is set (judge.max_flip_rate), so it was not asked."
         return GateResult(name, "passed", period.scope(), 0.0, 1.0, "share", told)

@@ -281,6 +281,28 @@ class OpenAIJudge(_Section):
         return self
 
 
+class PanelJudge(_Section):
+    """Several judges whose verdicts become one."""
+
+    kind: Literal["panel"]
+    members: Annotated[tuple[Identifier, ...], Field(min_length=2)]
+    """Names of judges under `candidates`. An odd number has fewer ties."""
+    vote: Literal["majority", "mean"] = "majority"
+    """`majority`: the verdict that most members gave, `unsure` where two are level. `mean`:
+    violating where the mean of their probabilities is one half or more. The confidence is that
+    mean in both cases; a member that gives none counts as its bare verdict."""
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    """Fewest members with a verdict on a subject; with fewer it has no label. Not given: more than
+    half of the members. A member that is down altogether stops the run."""
+    max_flip_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """As for a judge alone: share of the panel's verdicts that planted instructions may move."""
+
+    @property
+    def least_votes(self) -> int:
+        """The quorum, or more than half of the members."""
+        return self.quorum or len(self.members) // 2 + 1
+
+
 class FileReviews(_Section):
     """People's labels arrive as files."""
 
@@ -299,7 +321,7 @@ class LookupReviews(_Section):
     """What a subject that is not in the table was found to be."""
 
 
-Judge = Annotated[LocalJudge | OpenAIJudge, Field(discriminator="kind")]
+Judge = Annotated[LocalJudge | OpenAIJudge | PanelJudge, Field(discriminator="kind")]
 Reviews = Annotated[FileReviews | LookupReviews, Field(discriminator="kind")]
 
 

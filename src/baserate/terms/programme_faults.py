@@ -51,6 +51,7 @@ def programme_faults(programme: Programme) -> Iterator[Fault]:
     yield from _scorers(programme)
     yield from _keys(programme)
     yield from _dropped(programme)
+    yield from _panels(programme)
     if programme.sampling.human_budget > 0 and programme.reviews is None:
         yield Fault(
             ("sampling", "human_budget"),
@@ -198,6 +199,39 @@ def _scorers(programme: Programme) -> Iterator[Fault]:
                 ("scorers", i),
                 "a scorer of images needs section images: it says which pictures may be read",
                 hint='add images: {base: ".", allow: ["https://i.example.com/"]}',
+            )
+
+
+def _panels(programme: Programme) -> Iterator[Fault]:
+    """Panels whose members are not there, come twice, are panels, or can't make a quorum."""
+    named = programme.candidates
+    judges: dict[Where, object] = {("judge",): programme.judge}
+    judges |= {("candidates", name): judge for name, judge in named.items()}
+    for at, judge in judges.items():
+        members: tuple[str, ...] = getattr(judge, "members", ())
+        alone = [n for n, j in named.items() if not hasattr(j, "members")]
+        for k, member in enumerate(members):
+            if member not in alone or member in members[:k]:
+                again = member in members[:k]
+                is_panel = member in named and not again
+                yield Fault(
+                    (*at, "members", k),
+                    f"{member} comes twice among the members"
+                    if again
+                    else f"{member} is a panel itself"
+                    if is_panel
+                    else f"there is no judge {member}",
+                    expected=f"names under candidates: {', '.join(alone) or 'none there'}",
+                    hint="each member votes once"
+                    if again
+                    else f"add it: candidates: {{{member}: {{kind: ...}}}}",
+                )
+        if members and (getattr(judge, "quorum", None) or 0) > len(members):
+            yield Fault(
+                (*at, "quorum"),
+                "the quorum is larger than the panel",
+                expected=f"{len(members)} or less",
+                hint="lower it: no subject would ever have a label",
             )
 
 

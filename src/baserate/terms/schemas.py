@@ -370,6 +370,11 @@ LABELS = TableSchema(
         "labeler_version",
     ),
 )
+PANEL_LABELS = LABELS.named(
+    "panel_labels",
+    "What each member of a panel said on its own, where the programme's judge is one; "
+    "`labeler_id` is the member's name in the programme. No estimate reads it.",
+)
 SHOWN = TableSchema(
     "shown",
     "What was shown in each sampled interaction, without its content: the denominator of "
@@ -523,6 +528,7 @@ OUR_TABLES = {
         SHOWN,
         OUTCOMES,
         REVIEW_SAMPLES,
+        PANEL_LABELS,
         REVIEW_LABELS,
         REVIEW_OUTCOMES,
         REVIEW_QUARANTINE,

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
-from baserate.labels.judges.usage import Bill, Usage
+from baserate.labels.judges.usage import Account, Bill
 from baserate.labels.render import WHOLE, SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
@@ -78,7 +78,7 @@ class PricedJudge(Protocol):
     """A judge whose answers cost money, that says how much before it asks and after."""
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> Account:
         """What it has asked and paid so far, and what it took from earlier runs."""
         ...
 

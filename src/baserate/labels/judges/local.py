@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class LocalTextJudge:
         self._columns = {p.id: k for k, p in enumerate(policies)}
         self._threshold = threshold
         self._digests = {p.id: training.digest(p.id) for p in policies}
-        self._model = TextModel(training, list(self._columns))
+        self._model = _fitted(training, tuple(self._columns))
         self._known: dict[str, tuple[SubjectVerdict, ...]] = {}
 
     @classmethod
@@ -116,6 +117,12 @@ class LocalTextJudge:
     def _digest(self, data: Any) -> str:
         made_of = [data, self._threshold, _FEATURES, _REGRESSION, _DECIMALS]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def _fitted(training: Training, policies: tuple[str, ...]) -> TextModel:
+    """The model; judges that differ in their threshold alone share it."""
+    return TextModel(training, policies)
 
 
 def _probability(verdict: SubjectVerdict) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 
 class Tokens(NamedTuple):
@@ -101,6 +102,35 @@ class Usage:
     def _price(self, tokens: Tokens) -> float:
         asked = tokens.prompt * self.price_per_1k_input
         return (asked + tokens.completion * self.price_per_1k_output) / 1000.0
+
+
+class Account(Protocol):
+    """What was asked and paid, of one judge or several."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The account as plain values."""
+        ...
+
+
+@dataclass(frozen=True)
+class SharedAccount:
+    """The accounts of several judges added up.
+
+    Args:
+        parts: Account by the judge's name.
+    """
+
+    parts: Mapping[str, Account]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The sums as plain values, with each judge's own under ``members``."""
+        members = {name: part.as_dict() for name, part in self.parts.items()}
+        total = Usage().as_dict()
+        outcomes: Counter[str] = Counter()
+        for told in members.values():
+            outcomes.update(told["outcomes"])
+            total |= {k: total[k] + told[k] for k in total if k != "outcomes"}
+        return total | {"outcomes": dict(outcomes), "members": members}
 
 
 @dataclass(frozen=True)
