@@ -294,3 +294,28 @@ def test_a_panel_that_can_not_vote_is_refused_with_its_line(
     assert code == 2
     assert told in err
     assert "baserate.yaml:" in err
+
+
+def test_a_candidate_is_probed_on_its_own_labels_beside_the_judge(
+    run: Run, workspace: Path, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "no-wheels"
+    nothing.mkdir()
+    words = ("probe", "-w", workspace, "--wheels", nothing, "--pairs", 40)
+    code, _, err = run("judge", *words, "--candidate", "sharp")
+    assert code == 2
+    assert "baserate judge run sharp" in err
+    read(run, "run", "sharp", "-w", workspace)
+    found = read(run, *words, "--candidate", "sharp")
+    assert found["families"][0]["n_pairs"] > 0
+    read(run, *words)
+    with Store(workspace) as store:
+        (day,) = store.days("probes")
+        probed = set(store.read("probes", day)["labeler_version"].to_pylist())
+        run_by = {
+            table: set(store.read(table, d)["labeler_version"].to_pylist())
+            for table in ("labels", "candidate_sharp")
+            for d in store.days(table)
+        }
+    assert all(versions & probed for versions in run_by.values())
+    assert not run_by["labels"] & run_by["candidate_sharp"]

@@ -415,7 +415,7 @@ def test_the_starter_is_a_programme_that_mentions_every_key(write):
         name
         for section in _sections(Programme)
         for name in section.model_fields
-        if section.__name__ not in ("OpenAIJudge", "LookupReviews", "Images", *SCORERS)
+        if section.__name__ not in ("OpenAIJudge", "PanelJudge", "LookupReviews", "Images", *SCORERS)
     }
     assert named - said == set()
 
@@ -446,7 +446,8 @@ def test_the_starters_other_judge_can_be_taken(write):
     other = block.replace("# ", "", 1).replace("\n#", "\n").replace("\n ", "\n")
     start, end = text.index("judge:\n  kind: local"), text.index("# Or a language model")
     programme = load_programme(write(text[:start] + other + text[end:]))
-    assert programme.judge.kind == "openai"
+    judge = programme.judge
+    assert (judge.kind, judge.max_flip_rate, judge.max_cost) == ("openai", 0.02, 50)
 
 
 def test_every_starter_has_a_salt_of_its_own():

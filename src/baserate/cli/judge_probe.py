@@ -28,17 +28,22 @@ def probe(
         float | None,
         typer.Option("--max-flip-rate", min=0, max=1, help="In place of judge.max_flip_rate."),
     ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option("--candidate", help="A candidate in place of the programme's judge."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Plant instructions in judged content and count the verdicts that move. Exit 1: too many."""
     from baserate.cli.running import open_stages
+    from baserate.flows.candidates import flip_limit
     from baserate.flows.probing import probe_judge
 
     with open_stages(workspace, "duckdb", False) as stages:
         limit = max_flip_rate
         if limit is None:
-            limit = getattr(stages.programme.judge, "max_flip_rate", None)
-        found = probe_judge(stages, pairs, _wheels(wheels), limit)
+            limit = flip_limit(stages, candidate)
+        found = probe_judge(stages, pairs, _wheels(wheels), limit, candidate)
     if json:
         screen.show_json(_as_json(found))
     else:

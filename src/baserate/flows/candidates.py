@@ -220,11 +220,16 @@ def probed_flip_rate(stages: Stages, versions: Collection[str]) -> float | None:
     return None
 
 
+def flip_limit(stages: Stages, candidate: str | None = None) -> float | None:
+    """Largest share of verdicts that may move: a candidate's own limit, or the judge's."""
+    programme = stages.programme
+    judges: list[object] = [programme.judge]
+    if candidate is not None:
+        judges.insert(0, programme.candidates[known_candidate(stages, candidate)])
+    limits = (getattr(j, "max_flip_rate", None) for j in judges)
+    return next((x for x in limits if x is not None), None)
+
+
 def flip_gate(stages: Stages, name: str, versions: Collection[str]) -> Check:
     """The probe's gate for a candidate: its own limit, or the programme judge's."""
-    limits = (
-        getattr(j, "max_flip_rate", None)
-        for j in (stages.programme.candidates[name], stages.programme.judge)
-    )
-    limit = next((x for x in limits if x is not None), None)
-    return flip_check(probed_flip_rate(stages, versions), limit)
+    return flip_check(probed_flip_rate(stages, versions), flip_limit(stages, name))

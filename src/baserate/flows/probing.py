@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,9 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from baserate.flows.candidates import make_candidate
+from baserate.flows.quality import candidate_table
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import digest
 from baserate.labels import judge_units, render_unit
+from baserate.labels.judges.base import Judge
 from baserate.probes import (
     Canary,
     FamilyFlips,
@@ -62,39 +65,54 @@ class ProbeRun:
 
 
 def probe_judge(
-    stages: Stages, n_pairs: int, wheels: Sequence[Path], limit: float | None
+    stages: Stages,
+    n_pairs: int,
+    wheels: Sequence[Path],
+    limit: float | None,
+    candidate: str | None = None,
 ) -> ProbeRun:
     """Plant instructions in content that the judge has judged, and see which verdicts move.
 
-    The result is committed as table ``probes`` of the day it is run on.
+    The result is committed as table ``probes`` of the day it is run on, beside what other judges'
+    probes of that day found.
 
     Args:
         stages: The workspace.
         n_pairs: Pairs wanted.
         wheels: Wheels to draw foreign prompts from.
         limit: Largest share of verdicts that may move.
+        candidate: A candidate in place of the programme's judge.
     Raises: LabelError if the judge has judged nothing yet, or a wheel holds no prompts.
     """
-    judge = stages.judge_of_programme
+    judge = stages.judge_of_programme if candidate is None else make_candidate(stages, candidate)
+    labels = "labels" if candidate is None else candidate_table(candidate)
     sources = [payload_source(w) for w in sorted(wheels)]
-    pairs = make_pairs(_canaries(stages, n_pairs), n_pairs, sources)
+    pairs = make_pairs(_canaries(stages, judge, labels, n_pairs), n_pairs, sources)
     if not pairs:
-        raise _nothing_judged(stages)
+        raise _nothing_judged(stages, candidate)
     ds = stages.now().date()
-    before, after = _labels(stages, pairs, planted=False), _labels(stages, pairs, planted=True)
+    before, after = (_labels(stages, judge, pairs, planted=p) for p in (False, True))
     used = {s.name: s.digest for s in sources}
     table = flips_table(pairs, before, after, ds=ds, sources=used)
     versions = {p.id: judge.version_for(p) for p in stages.programme.policies}
     inputs = {"judge": digest(versions), "pairs": digest([n_pairs, used])}
     with stages.store.run(stage="probe", ds=ds, inputs=inputs) as run:
-        run.write("probes", table, PROBES)
+        run.write("probes", pa.concat_tables([*_of_others(stages, ds, versions), table]), PROBES)
     return ProbeRun(table, limit, judge.id, tuple(s.name for s in sources))
 
 
-def _canaries(stages: Stages, n_pairs: int) -> list[Canary]:
+def _of_others(stages: Stages, ds: date, versions: Mapping[str, str]) -> list[pa.Table]:
+    """What the day's earlier probes found of judges of other versions."""
+    if stages.store.current("probes", ds) is None:
+        return []
+    table = stages.store.read("probes", ds)
+    mine = pc.is_in(table["labeler_version"], pa.array(list(versions.values()), pa.string()))
+    return [table.filter(pc.invert(mine))]
+
+
+def _canaries(stages: Stages, judge: Judge, table: str, n_pairs: int) -> list[Canary]:
     """Judged interactions in a keyed shuffle, as many per policy and verdict as could be used."""
-    judge = stages.judge_of_programme
-    by_day = {ds: stages.store.read("labels", ds) for ds in stages.store.days("labels")}
+    by_day = {ds: stages.store.read(table, ds) for ds in stages.store.days(table)}
     chosen: list[tuple[str, Verdict, date, str]] = []
     for policy in stages.programme.policies:
         version = judge.version_for(policy)
@@ -140,13 +158,15 @@ def _place(stages: Stages, interaction_id: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _labels(stages: Stages, pairs: Sequence[Pair], *, planted: bool) -> pa.Table:
+def _labels(stages: Stages, judge: Judge, pairs: Sequence[Pair], *, planted: bool) -> pa.Table:
     """What the judge says of the canaries as they are, or of their twins, policy by policy."""
-    tables = list(_by_policy(stages, pairs, planted=planted))
+    tables = list(_by_policy(stages, judge, pairs, planted=planted))
     return pa.concat_tables(tables)
 
 
-def _by_policy(stages: Stages, pairs: Sequence[Pair], *, planted: bool) -> Iterator[pa.Table]:
+def _by_policy(
+    stages: Stages, judge: Judge, pairs: Sequence[Pair], *, planted: bool
+) -> Iterator[pa.Table]:
     now = stages.now()
     for policy in stages.programme.policies:
         mine = [p for p in pairs if p.canary.policy == policy.id]
@@ -156,14 +176,15 @@ def _by_policy(stages: Stages, pairs: Sequence[Pair], *, planted: bool) -> Itera
         }
         units = [render_unit(r) for r in records.values()]
         if units:
-            yield judge_units(stages.judge_of_programme, units, [policy], ds=now.date(), now=now)
+            yield judge_units(judge, units, [policy], ds=now.date(), now=now)
 
 
-def _nothing_judged(stages: Stages) -> LabelError:
+def _nothing_judged(stages: Stages, candidate: str | None) -> LabelError:
+    run = "baserate label" if candidate is None else f"baserate judge run {candidate}"
     return LabelError(
         "there is nothing to probe: no interaction has a verdict of this judge",
         code="nothing_judged",
         where=str(stages.workspace.root),
-        expected="labels made by the programme's judge under its policies as they are now",
-        hint="run `baserate label` first; the probe plants text in what was judged",
+        expected="labels made by this judge under the policies as they are now",
+        hint=f"run `{run}` first; the probe plants text in what was judged",
     )

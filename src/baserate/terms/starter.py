@@ -129,6 +129,13 @@ judge:
 #   base_url: https://example.com/v1
 #   model: my-model
 #   api_key_env: MY_API_KEY
+#   # What 1,000 tokens cost, for the bill, and the most that one run may spend.
+#   price_per_1k_input: 0.001
+#   price_per_1k_output: 0.004
+#   max_cost: 50
+#   # Share of verdicts that instructions planted in the content may move, as `baserate judge
+#   # probe` measures it. Above it, or never probed, a release is held by name.
+#   max_flip_rate: 0.02
 
 # Where people's labels of phase 2 come from: files that they fill in (CSV, JSONL or Parquet).
 reviews:
@@ -137,6 +144,7 @@ reviews:
 
 # Judges that might take the judge's place, by name, in the same form: `baserate judge run NAME`
 # lets one label what people labelled, `baserate judge compare NAME` holds it against the judge.
+# Several may vote as one: `three: {{kind: panel, members: [NAME, NAME, NAME]}}`.
 #candidates: {{}}
 
 # Machines that make risk scores where there are none: `baserate score` writes them where
