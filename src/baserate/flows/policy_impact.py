@@ -131,7 +131,8 @@ def policy_impact(
         if candidate is None
         else stages.programme.candidates[known_candidate(stages, candidate)]
     )
-    after = make_judge(config, root, root / "judge-cache.db", policies)
+    cache, named = root / "judge-cache.db", stages.programme.candidates
+    after = make_judge(config, root, cache, policies, named=named)
     reads_policies(judge, after, rewording)
     asked = _asked(stages, judge, rewording.policy, start, end, n_units, candidate)
     units = _units(stages, asked)
