@@ -415,7 +415,8 @@ def test_the_starter_is_a_programme_that_mentions_every_key(write):
         name
         for section in _sections(Programme)
         for name in section.model_fields
-        if section.__name__ not in ("OpenAIJudge", "PanelJudge", "LookupReviews", "Images", *SCORERS)
+        if section.__name__
+        not in ("OpenAIJudge", "PanelJudge", "LookupReviews", "Images", *SCORERS)
     }
     assert named - said == set()
 
