@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from baserate.engines.privacy_ledger import PrivacyLedger
 from baserate.engines.pseudonyms import PseudonymKey
@@ -49,6 +52,7 @@ judge: {kind: local, training: training.jsonl}
 reviews: {kind: files, path: "reviews/{ds}.csv"}
 gates: {min_positives: 0, max_relative_half_width: 1000, max_quarantined_share: 0.5}
 privacy: {PRIVACY}
+images: {base: logs}
 """
 
 
@@ -81,7 +85,7 @@ def write_logs(root: Path) -> None:
                     "position": 1,
                     "component_id": f"pin{mark}-{n}",
                     "title": f"title {n}{mark}",
-                    "image_ref": f"pictures/{n}{mark}.jpg",
+                    "image_ref": f"pictures/{n % 3 if n else CANARY}.png",
                 }
             )
         requests += [r | {"query_text": f"{r['query_text']} again"} for r in requests[:2]]
@@ -92,6 +96,10 @@ def write_logs(root: Path) -> None:
             ("components", pins),
         ):
             write_rows(table, rows, root / f"logs/{table}/ds={day}/part-0.parquet")
+    (root / "logs/pictures").mkdir()
+    for k, name in enumerate((CANARY, 0, 1, 2)):
+        pixels = np.random.default_rng(k).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(root / f"logs/pictures/{name}.png")
 
 
 def write_workspace(root: Path, privacy: str) -> None:
@@ -206,6 +214,7 @@ def rows_of_others(stages: Stages) -> dict[str, list[dict[str, object]]]:
             if not mine & {r.get("interaction_id"), r.get("item_id")}
             and not any(i in r.get("row_key", "") for i in mine)
             and r.get("source_table") != "users"
+            and not any(w in r.get("image_ref", "") for w in (CANARY, "erased:"))
         ]
     return found
 
@@ -237,6 +246,29 @@ def test_nothing_of_a_person_is_left_and_nothing_of_anyone_else_has_changed(
                 stages.store.verify(commit.table, commit.ds)
     assert traces(workspace, CANARY) == set()
     assert traces(workspace, ann) == {"baserate.db"}  # the record of the erasure
+
+
+def test_a_picture_goes_unless_somebody_else_was_shown_it(workspace: Path) -> None:
+    def digest(name: object) -> str:
+        return hashlib.sha256((workspace / f"logs/pictures/{name}.png").read_bytes()).hexdigest()
+
+    mine, shared = digest(CANARY), [digest(k) for k in range(3)]
+    assert traces(workspace, mine, mine[:16])
+    for stages in open_stages(workspace):
+        before = {r["image_ref"]: r for r in stages.store.read("images", DAYS[0]).to_pylist()}
+        assert set(before) == {f"pictures/{k}.png" for k in (CANARY, 0, 1, 2)}
+        _, erasure = erase_ann(stages)
+        assert (erasure.counts["images"], erasure.counts["pictures"]) == (2, 1)
+        rows = stages.store.read("images", DAYS[0]).to_pylist()
+        (blank,) = [r for r in rows if r["status"] == "erased"]
+        assert {k: v for k, v in blank.items() if v is not None}.keys() == {
+            *("ds", "image_ref", "status", "n_shown", "attempts", "fetched_at")
+        }
+        assert all(r == before[r["image_ref"]] for r in rows if r is not blank)
+    assert traces(workspace, mine, mine[:16]) == set()
+    kept = {path.name for path in (workspace / "images").rglob("*")}
+    assert all(d in kept for d in shared)
+    assert not any(name.startswith(mine) for name in kept)
 
 
 def test_figures_releases_and_stages_are_as_they_were(workspace: Path) -> None:

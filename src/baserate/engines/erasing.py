@@ -9,13 +9,14 @@ interactions   user, session and conversation; time of day; the texts, component
                every turn. Turns, Pins and their places stay, so that what was shown can be counted.
 quarantine     the whole row as it was read; a person's id in the row's key
 labels         reasons in a labeler's own words
+images         references and digests of pictures that nobody else was shown on that day
 gold           both texts; the item is retired
 ============== =====================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,14 @@ import pyarrow as pa
 from baserate.engines.conform import DUCKDB_TYPES, identifier
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.pseudonyms import HEX_DIGITS, PseudonymKey
+from baserate.terms.pictures import reference_key
 from baserate.terms.schemas import Column, TableSchema
-from baserate.terms.words import NoLabelReason
+from baserate.terms.words import ImageStatus, NoLabelReason
 
 #: Stands in the quarantine in place of a row.
 ERASED_ROW = '{"erased":true}'
 _IDS, _PEOPLE, _COLUMNS = "erased_interactions", "erased_people", "erased_id_columns"
+_PICTURES = "erased_pictures"
 _FIXED_REASONS = ", ".join(f"'{reason}'" for reason in NoLabelReason)
 _NO_COMPONENT = (
     "{'position': c.position, 'kind': c.kind, 'component_id': NULL, 'title': NULL, "
@@ -76,12 +79,14 @@ class Erased:
         people: Pseudonyms, with the last day (ISO) that the erasure reaches.
         raw: How people are known where tables hold their ids; None: tables hold pseudonyms.
         up_to: Every row of days up to this one (ISO); None: none.
+        pictures: Day and reference of pictures that only erased interactions show.
     """
 
     interactions: tuple[str, ...] = ()
     people: Mapping[str, str] = field(default_factory=dict)
     raw: RawIds | None = None
     up_to: str | None = None
+    pictures: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.interactions or self.people or self.up_to)
@@ -123,8 +128,7 @@ class Eraser:
         found = f"({self._is_whole(rule, ds)} OR {_on(ds, rule.found)}) AND {rule.has_content}"
         erased = f"coalesce(({found}) OR {rule.blank}, false)"
         rows = f"SELECT *, {erased} AS erased FROM {_file(source)}"
-        if rule.numbered:
-            rows = _NUMBERED.replace("{rows}", rows)
+        rows = rule.around.replace("{rows}", rows)
         columns = ", ".join(_written(rule, c) for c in schema.columns)
         self._engine.rows(
             f"COPY (SELECT {columns} FROM ({rows})) TO {_text(target)} "
@@ -149,6 +153,32 @@ class Eraser:
         other = f"user_id IS NOT NULL AND NOT {_on(ds, _OF_PERSON.format(value='user_id'))}"
         return self._ids(source, "interaction_id", f"{_OF_INTERACTION} AND {other}")
 
+    def references(
+        self, source: Path | str, schema: TableSchema, ds: str, of_others: Sequence[str] | None
+    ) -> set[str]:
+        """References of pictures that a file of interactions shows.
+
+        Args:
+            source: The file; one of another table has none.
+            schema: Its columns.
+            ds: Its day.
+            of_others: None: those that erased interactions show. Else files of samples: those
+                that drawn interactions show which are not erased.
+        """
+        rule = _rule(schema)
+        if rule is not _INTERACTIONS:
+            return set()
+        whole, found = self._is_whole(rule, ds), _on(ds, rule.found)
+        condition = f"({whole} OR {found})"
+        if of_others is not None:
+            drawn = f"[{', '.join(_text(f) for f in of_others)}]"
+            drawn = f"SELECT interaction_id FROM read_parquet({drawn}, hive_partitioning = false)"
+            condition = f"NOT {condition} AND interaction_id IN ({drawn})"
+        pins = "unnest(flatten(list_transform(turns, lambda t: t.components)))"
+        query = f"SELECT {pins} AS pin FROM {_file(source)} WHERE {condition}"
+        rows = self._engine.rows(f"SELECT DISTINCT pin.image_ref FROM ({query})")
+        return {reference_key(reference) for (reference,) in rows if reference}
+
     def _ids(self, source: Path | str, value: str, condition: str) -> set[str]:
         query = f"SELECT DISTINCT {value} FROM {_file(source)} WHERE {condition}"
         return {str(id_) for (id_,) in self._engine.rows(query) if id_ is not None}
@@ -159,7 +189,7 @@ class Eraser:
 
     def _names_anyone(self) -> bool:
         erased = self._erased
-        return bool(erased.interactions or erased.people)
+        return bool(erased.interactions or erased.people or erased.pictures)
 
     def _count(self, source: Path | str, condition: str) -> int:
         query = f"SELECT count(*) FROM {_file(source)} WHERE {condition}"
@@ -176,7 +206,7 @@ class _Rule:
         without: Columns as they are without content.
         blank: Whether a row was erased before and must be written anew with the others.
         by_day: Whether the table's day is the content's day.
-        numbered: Rows that have become equal are told apart by numbering copies.
+        around: A query around the rows, where what a row becomes depends on others.
     """
 
     found: str
@@ -184,7 +214,7 @@ class _Rule:
     without: Mapping[str, str]
     blank: str = "false"
     by_day: bool = True
-    numbered: bool = False
+    around: str = "{rows}"
 
 
 _OF_INTERACTION = f"interaction_id IN (SELECT id FROM {_IDS})"
@@ -224,13 +254,6 @@ _ROW_OF_PERSON = (
     f"OR EXISTS (SELECT 1 FROM {_COLUMNS} c, {_PEOPLE} p WHERE p.up_to >= :ds "
     "AND p.id = erased_pseudonym(json_extract_string(row_json, c.path)))"
 )
-_QUARANTINE = _Rule(
-    found=f"{_INTERACTION_OF_ROW} IN (SELECT id FROM {_IDS}) OR {_ROW_OF_PERSON}",
-    has_content=f"row_json <> '{ERASED_ROW}' AND source_table <> 'reviews'",
-    without={"row_json": f"'{ERASED_ROW}'", "row_key": "numbered_key"},
-    blank=f"row_json = '{ERASED_ROW}'",
-    numbered=True,
-)
 _ERASED_KEY = (
     f"CASE WHEN source_table = 'users' THEN '{{\"user_id\":null}}' ELSE {_KEY_WITHOUT_COPY} END"
 )
@@ -240,6 +263,44 @@ _NUMBERED = (
     "SELECT *, row_number() OVER (PARTITION BY erased, source_table, plain_key, reason "
     "ORDER BY detail NULLS FIRST) AS copy FROM ("
     f"SELECT *, {_ERASED_KEY} AS plain_key FROM (" + "{rows})))"
+)
+_QUARANTINE = _Rule(
+    found=f"{_INTERACTION_OF_ROW} IN (SELECT id FROM {_IDS}) OR {_ROW_OF_PERSON}",
+    has_content=f"row_json <> '{ERASED_ROW}' AND source_table <> 'reviews'",
+    without={"row_json": f"'{ERASED_ROW}'", "row_key": "numbered_key"},
+    blank=f"row_json = '{ERASED_ROW}'",
+    around=_NUMBERED,
+)
+#: Rows of one group look alike; the group is named by its first picture, which may go.
+_REGROUPED = (
+    "SELECT * REPLACE (CASE WHEN picture_group IS NULL OR named THEN picture_group ELSE first END "
+    "AS picture_group) FROM (SELECT *, row_number() OVER (PARTITION BY erased ORDER BY image_ref) "
+    "AS place, left(min(content_sha256) FILTER (WHERE NOT erased) OVER alike, 16) AS first, "
+    "bool_or(NOT erased AND left(content_sha256, 16) = picture_group) OVER alike AS named "
+    "FROM ({rows}) WINDOW alike AS (PARTITION BY picture_group))"
+)
+_OF_PICTURES = (
+    "reason",
+    "content_sha256",
+    "perceptual_hash",
+    "picture_group",
+    "media_type",
+    "width",
+    "height",
+    "bytes",
+    "animated",
+    "retain_until",
+)
+_IMAGES = _Rule(
+    found=f"image_ref IN (SELECT reference FROM {_PICTURES} WHERE day = :ds)",
+    has_content="image_ref NOT LIKE 'erased:%'",
+    without={
+        "image_ref": "'erased:' || place",
+        "status": f"'{ImageStatus.ERASED}'",
+        **dict.fromkeys(_OF_PICTURES, "NULL"),
+    },
+    blank="image_ref LIKE 'erased:%'",
+    around=_REGROUPED,
 )
 
 
@@ -252,6 +313,8 @@ def _rule(schema: TableSchema) -> _Rule | None:
         return _QUARANTINE
     if {"interaction_id", "verdict", "reason"} <= names:
         return _LABELS
+    if {"image_ref", "content_sha256", "picture_group"} <= names:
+        return _IMAGES
     if {"item_id", "text", "query_text", "retired"} <= names:
         return _GOLD
     return None
@@ -286,7 +349,13 @@ def erasing(engine: DuckDBEngine, erased: Erased) -> Iterator[Eraser]:
         pseudonym = f"left(keyed_sha256('{inner}', '{outer}', value), {HEX_DIGITS})"
     engine.rows(f"CREATE OR REPLACE TEMPORARY MACRO erased_pseudonym(value) AS {pseudonym}")
     connection = engine.backend.con
-    names = ((_IDS, ids), (_PEOPLE, people), (_COLUMNS, columns))
+    pictures = pa.table(
+        {
+            "day": pa.array([day for day, _ in erased.pictures], pa.string()),
+            "reference": pa.array([key for _, key in erased.pictures], pa.string()),
+        }
+    )
+    names = ((_IDS, ids), (_PEOPLE, people), (_COLUMNS, columns), (_PICTURES, pictures))
     try:
         for name, rows in names:
             connection.register(name, rows)

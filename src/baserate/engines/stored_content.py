@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +57,7 @@ class StoredContent:
     def n_to_erase(self, erased: Erased) -> dict[str, int]:
         """By table, the rows that hold content to erase."""
         counts: dict[str, int] = {}
-        with self._each(erased) as (eraser, commits):
+        with self._each(self._with_pictures(erased)) as (eraser, commits):
             for commit in commits:
                 if n := eraser.concerned(commit.files[0], commit.schema, commit.ds):
                     counts[commit.table] = counts.get(commit.table, 0) + n
@@ -77,11 +77,31 @@ class StoredContent:
         Raises: EngineError if a file is damaged or cannot be written.
         """
         if erasure.state == "asked":
-            self._privacy.apply(erasure, self._restated(erasure, erased, tell))
+            restated_files = self._restated(erasure, self._with_pictures(erased), tell)
+            self._privacy.apply(erasure, restated_files)
         restated = self._privacy.restated_by(erasure)
         for commit in self._ledger.commits():
             if (commit.run_id, commit.table) in restated:
                 self._files.keep_only(Path(commit.files[0]))
+
+    def _with_pictures(self, erased: Erased) -> Erased:
+        """Also the pictures that, of all drawn interactions of a day, only erased ones show."""
+        with self._each(erased) as (eraser, commits):
+            found = []
+            for day in sorted({c.ds for c in commits if c.table == "images"}):
+                drawn = [f for c in self._ledger.commits(table="samples", ds=day) for f in c.files]
+                here = [c for c in commits if c.ds == day]
+
+                def shown(
+                    others: Sequence[str] | None, here: Sequence[Commit] = here, day: str = day
+                ) -> set[str]:
+                    files = ((c.files[0], c.schema) for c in here)
+                    sets = (eraser.references(f, s, day, others) for f, s in files)
+                    return set().union(*sets)
+
+                if mine := shown(None):
+                    found += [(day, reference) for reference in sorted(mine - shown(drawn))]
+        return replace(erased, pictures=tuple(found))
 
     def _restated(self, erasure: Erasure, erased: Erased, tell: Tell) -> list[Restated]:
         found = []

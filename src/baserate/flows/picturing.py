@@ -18,7 +18,7 @@ from baserate.images import (
 )
 from baserate.images.fetch import Fetcher
 from baserate.images.journal import Journal
-from baserate.images.keep import Deleted, expire
+from baserate.images.keep import Deleted, expire, remove_unreferenced
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.pictures import Picture
 from baserate.terms.programme_images import Images
@@ -112,6 +112,16 @@ def sweep_pictures(stages: Stages, today: date, *, dry_run: bool = False) -> Del
     store = ImageStore(stages.workspace.root, section(stages))
     tables = [stages.store.read("images", day) for day in stages.store.days("images")]
     return expire(store, tables, today, dry_run=dry_run)
+
+
+def remove_unseen(stages: Stages) -> int:
+    """Remove kept pictures that no run's table refers to any more; their number."""
+    store = ImageStore(stages.workspace.root, stages.programme.images or Images())
+    if not store.folder.is_dir():
+        return 0
+    commits = stages.store.commits("images")
+    tables = (stages.store.read_commit(c, ["content_sha256"]) for c in commits)
+    return remove_unreferenced(store, tables)
 
 
 def section(stages: Stages) -> Images:

@@ -56,6 +56,28 @@ def expire(
     return _delete(store, over, ImageStatus.EXPIRED, on)
 
 
+def remove_unreferenced(store: ImageStore, tables: Iterable[pa.Table]) -> int:
+    """Remove pictures that no table refers to, with tombstones and journals of cut-short runs.
+
+    What such a run had fetched is fetched again by the next.
+
+    Args:
+        store: Where they are.
+        tables: The ``images`` tables of all days and runs.
+
+    Returns:
+        Number of pictures removed.
+    """
+    known = {d for t in tables for d in t["content_sha256"].to_pylist()}
+    over = [digest for digest in store.known() if digest not in known]
+    n = sum(store.size(digest) > 0 for digest in over)
+    for digest in over:
+        store.remove(digest)
+    for journal in (store.folder / "journal").glob("*.jsonl"):
+        journal.unlink(missing_ok=True)
+    return n
+
+
 def digests_of(table: pa.Table, references: Collection[str]) -> list[str]:
     """sha256 of the pictures that some references led to, as a day's ``images`` table has them."""
     wanted = {reference_key(r) for r in references}

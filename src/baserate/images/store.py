@@ -113,6 +113,16 @@ class ImageStore:
             path.unlink(missing_ok=True)
         return freed
 
+    def remove(self, digest: str) -> None:
+        """Remove a picture that nothing refers to any more, without a trace.
+
+        It may be kept again. One that was erased on request stays known to be.
+        """
+        for path in self._files(digest):
+            path.unlink(missing_ok=True)
+        if self.gone(digest) is not ImageStatus.ERASED:
+            self._beside(digest, "gone.json").unlink(missing_ok=True)
+
     def size(self, digest: str) -> int:
         """Bytes of a picture and of what was made from it."""
         return sum(path.stat().st_size for path in self._files(digest))
@@ -128,6 +138,11 @@ class ImageStore:
         for path in sorted((self.folder / "sha256").glob("??/*")):
             if len(path.name) == 64:
                 yield path.name
+
+    def known(self) -> Iterator[str]:
+        """Every picture that is or was kept, in order."""
+        names = {path.name[:64] for path in (self.folder / "sha256").glob("??/*")}
+        yield from sorted(n for n in names if not n.startswith("."))
 
     def _beside(self, digest: str, ending: str) -> Path:
         return self.folder / "sha256" / digest[:2] / f"{digest}.{ending}"

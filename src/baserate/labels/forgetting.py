@@ -1,6 +1,6 @@
 """Content taken out of files that people are given or hand in: work lists and review files.
 
-Only what is text of people goes: the content column and reasons in a labeler's own words. The
+Only content goes: the columns content and pictures, and reasons in a labeler's own words. The
 rows stay, with their verdicts.
 """
 
@@ -73,6 +73,9 @@ def _blanked(row: dict[str, Any], concerned: frozenset[str] | None) -> bool:
     had = False
     if row.get("content") not in (None, "", ERASED):
         row["content"] = ERASED
+        had = True
+    if row.get("pictures"):
+        row["pictures"] = type(row["pictures"])()
         had = True
     if row.get("reason") and row["reason"] not in _OWN_WORDS:
         row["reason"] = type(row["reason"])()
