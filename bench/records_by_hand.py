@@ -1,23 +1,35 @@
 """Records against SQL written by hand: `python bench/records_by_hand.py [--rows 500000]`.
 
-Makes one clean day of logs with that many component rows (five to an interaction), builds the
-table interactions on DuckDB and on Spark, each beside a query written by hand for that engine
-that gives the same table (the digests are compared), and prints seconds and ratios. What
-the hand leaves out is what records also do: look for repeated, late, orphaned and broken rows,
-set them aside whole, and keep the account. `--rows 10000000` is the large form.
+Makes a day of logs with that many component rows (five to an interaction), builds the records on
+DuckDB and on Spark beside two references written by hand for that engine, compares the digests,
+and prints seconds, processor seconds and ratios:
+
+* **full**: SQL that does what records do (`hand_sql.py`): finds repeated, late, orphaned and broken
+  rows, sets them aside whole with a reason, nests the others, keeps the account. Digests of
+  interactions and quarantine and the whole account must agree. Measured on logs with faults
+  (`--faults 0.01`: that share of each kind) and on logs without.
+* **bare**: one query that makes interactions from logs without a fault, and looks for none.
+
+`--rows 10000000` is the large form; `--engines duckdb` leaves Spark out.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+import hand_sql
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baserate.engines.base import Engine
@@ -26,7 +38,10 @@ from baserate.engines.spark_session import java_fault, spark_fault
 from baserate.engines.table_digest import digest_of_file
 from baserate.records import build_records
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import interactions_schema
+from baserate.terms.schemas import QUARANTINE, TableSchema, interactions_schema
+
+if TYPE_CHECKING:
+    from baserate.engines.spark_engine import SparkEngine
 
 DAY = date(2026, 1, 2)
 EACH = 5
@@ -76,14 +91,14 @@ JOIN shown USING (interaction_id, turn)
 """
 
 
-def programme() -> Programme:
+def programme(late_days: int = 0) -> Programme:
     tables = ("requests", "responses", "components")
     return Programme.model_validate(
         {
             "programme": "bench",
             "salt": SALT,
             "tables": {t: {"path": f"{t}/ds={{ds}}/*.parquet"} for t in tables},
-            "records": {"late_days": 0},
+            "records": {"late_days": late_days},
             "policies": [{"id": "one", "name": "one", "definition": "made up"}],
             "sampling": {"human_budget": 0},
             "judge": {"kind": "local", "training": "none"},
@@ -91,8 +106,8 @@ def programme() -> Programme:
     )
 
 
-def write_logs(base: Path, rows: int) -> None:
-    """A day without a fault."""
+def write_logs(base: Path, rows: int, faults: float = 0.0) -> None:
+    """A day; with that share of its rows faulty in each of the ways that logs are."""
     chance, n = np.random.default_rng(1), max(rows // EACH, 1)
     ids = np.char.add("unit-", np.arange(n).astype(str))
     turns = np.ones(n, dtype="int64")
@@ -116,9 +131,50 @@ def write_logs(base: Path, rows: int) -> None:
     for name, columns in tables.items():
         each = EACH if name == "components" else 1
         keys = {"interaction_id": np.repeat(ids, each), "turn": np.repeat(turns, each)}
-        folder = base / name / f"ds={DAY}"
+        put(base, name, DAY, *spoiled(name, pa.table({**keys, **columns}), chance, faults))
+
+
+def put(base: Path, name: str, day: date, *parts: pa.Table) -> None:
+    """The day's rows and those logged a day later, if any."""
+    for late, rows in enumerate(parts):
+        folder = base / name / f"ds={day + timedelta(days=late)}"
         folder.mkdir(parents=True)
-        pq.write_table(pa.table({**keys, **columns}), folder / "part-0.parquet")
+        pq.write_table(rows, folder / "part-0.parquet")
+
+
+def spoiled(
+    name: str, rows: pa.Table, chance: np.random.Generator, share: float
+) -> tuple[pa.Table, ...]:
+    """Rows with faults, as logged on the day and the day after."""
+    if share == 0:
+        return (rows,)
+
+    def some(part: float = 1.0) -> np.ndarray:
+        return chance.random(rows.num_rows) < share * part
+
+    def changed(column: str, where: np.ndarray, to: pa.Array | pa.Scalar) -> pa.Table:
+        place = rows.schema.get_field_index(column)
+        values = pc.if_else(pa.array(where), to, rows[column].combine_chunks())
+        return rows.set_column(place, column, values)
+
+    ids = pc.binary_join_element_wise("lost-", rows["interaction_id"].combine_chunks(), "")
+    if name == "requests":
+        long_ago = pc.subtract(rows["requested_at"], pa.scalar(timedelta(days=3))).combine_chunks()
+        rows = changed("requested_at", some(), long_ago)
+        soon = pc.add(rows["requested_at"], pa.scalar(timedelta(days=1))).combine_chunks()
+        rows = changed("requested_at", some(), soon)
+    else:
+        rows = changed("interaction_id", some(), ids)
+    rows = changed("interaction_id", some(0.2), pa.scalar(None, pa.string()))
+    if name == "components":
+        rows = changed("impressions", some(), pa.scalar(-1))
+        rows = changed("impressions", some(0.1), pa.scalar(10**12))
+        rows = changed("component_id", some(0.2), pa.scalar(None, pa.string()))
+    again = pa.concat_tables([rows.filter(pa.array(some())), rows.filter(pa.array(some(0.1)))])
+    again = pa.concat_tables([again, again.slice(0, again.num_rows // 10)])
+    late = some()
+    kept = rows.filter(pa.array(~late & ~some()))
+    return pa.concat_tables([kept, again]), rows.filter(pa.array(late))
 
 
 def texts(chance: np.random.Generator, n: int, words: int) -> pa.Array:
@@ -150,71 +206,179 @@ def query(form: str, base: Path, out: Path) -> str:
     )
 
 
-def by_records(engine: Engine, base: Path, out: Path) -> None:
-    made = programme()
+def schema_of(table: str) -> TableSchema:
+    return QUARANTINE if table == "quarantine" else interactions_schema(("one",), ())
+
+
+Account = dict[tuple[str, str], int]
+
+
+def by_records(engine: Engine, made: Programme, base: Path, out: Path) -> Account:
+    """Build and write the records; rows in are not told: they are checked to be the others' sum."""
     built = build_records(engine, made, base, DAY)
-    engine.write_parquet(built.interactions, out, interactions_schema(made.policy_ids(), ()))
+    for table, rows in (("interactions", built.interactions), ("quarantine", built.quarantine)):
+        engine.write_parquet(rows, out / f"{table}.parquet", schema_of(table))
+    told = built.audit.to_pylist()
+    rows = {(r["source_table"], r["measure"]): r["value"] for r in told}
+    return {key: n for key, n in rows.items() if key[1] != "rows_in"}
 
 
-def seconds_of(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
+class OnDuckDB:
+    """The references on DuckDB."""
+
+    def __init__(self, engine: DuckDBEngine) -> None:
+        self.engine = engine
+
+    def bare(self, base: Path, out: Path) -> Account:
+        self.engine.rows(query(DUCKDB, base, out / "interactions.parquet"))
+        return {}
+
+    def full(self, base: Path, out: Path) -> Account:
+        words, run = hand_sql.words("duckdb", str(DAY), SALT), self.engine.rows
+        for table in hand_sql.COLUMNS:
+            text = hand_sql.source("duckdb", base, table, str(DAY))
+            run(f"CREATE OR REPLACE TEMP VIEW {table} AS {text}")
+        for name, step in hand_sql.STEPS.items():
+            run(f"CREATE OR REPLACE TEMP TABLE {name} AS {step.format(**words)}")
+        for name, text in hand_sql.WRITTEN.items():
+            file = out / f"{name}.parquet"
+            run(f"COPY ({text.format(**words)}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+        account = {(table, measure): n for table, measure, n in run(hand_sql.ACCOUNT)}
+        for name in reversed(hand_sql.STEPS):
+            run(f"DROP TABLE {name}")
+        return account
 
 
-def compare(engine: Engine, by_hand: Callable[[], object], base: Path, out: Path) -> None:
-    """Print the seconds of both ways, warm, and their ratio. Exits if the tables differ."""
-    schema = interactions_schema(programme().policy_ids(), ())
-    ours, theirs = out / "ours.parquet", out / "by-hand.parquet"
-    digests, took = [], []
-    for file, run in (
-        (ours, lambda: by_records(engine, base, ours)),
-        (theirs, by_hand),
-    ):
-        seconds_of(run)
-        took.append(seconds_of(run))
+class OnSpark:
+    """The references on Spark; one file is written, as records do."""
+
+    def __init__(self, engine: SparkEngine) -> None:
+        self.session = engine.session
+
+    def bare(self, base: Path, out: Path) -> Account:
+        self._write(query(SPARK, base, out), out / "interactions.parquet")
+        return {}
+
+    def full(self, base: Path, out: Path) -> Account:
+        words = hand_sql.words("spark", str(DAY), SALT)
+        for table in hand_sql.COLUMNS:
+            text = hand_sql.source("spark", base, table, str(DAY))
+            self.session.sql(text).createOrReplaceTempView(table)
+        kept = []
+        for name, step in hand_sql.STEPS.items():
+            frame = self.session.sql(step.format(**words))
+            if name not in ("pins", "whole"):
+                kept.append(frame.persist())
+            frame.createOrReplaceTempView(name)
+        for name, text in hand_sql.WRITTEN.items():
+            self._write(text.format(**words), out / f"{name}.parquet")
+        account = {tuple(r)[:2]: r[2] for r in self.session.sql(hand_sql.ACCOUNT).collect()}
+        for frame in kept:
+            frame.unpersist()
+        return account
+
+    def _write(self, text: str, file: Path) -> None:
+        folder = file.with_suffix(".spark")
+        frame = self.session.sql(text).coalesce(1)
+        frame.write.mode("overwrite").option("compression", "zstd").parquet(str(folder))
+        next(folder.glob("part-*.parquet")).replace(file)
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of those it started (Java), while they live."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if os.getpid() in (int(stat.parent.name), int(fields[1])):
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """What one way took.
+
+    Attributes:
+        wall: Seconds.
+        cpu: Processor seconds, of Java too.
+        peak: The largest memory of this process meanwhile, GB.
+    """
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def cost_of(run: Callable[[], Account]) -> tuple[Account, Cost]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    began, cpu = time.perf_counter(), cpu_seconds()
+    found = run()
+    wall, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    peak = next(t for t in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in t)
+    return found, Cost(wall, cpu, int(peak.split()[1]) / 2**20)
+
+
+def compare(engine: Engine, hand: OnDuckDB | OnSpark, form: str, base: Path, out: Path) -> str:
+    """What both ways took, in words. Exits if the tables differ."""
+    made = programme(1 if form == "full" else 0)
+    tables = ("interactions", "quarantine") if form == "full" else ("interactions",)
+    ways = {"ours": partial(by_records, engine, made), "hand": getattr(hand, form)}
+    accounts, costs, digests = [], [], []
+    for name, run in ways.items():
+        folder = out / name
+        folder.mkdir(exist_ok=True)
+        account, cost = cost_of(partial(run, base, folder))
+        accounts.append({key: n for key, n in account.items() if n})
+        costs.append(cost)
         with DuckDBEngine() as duck:
-            digests.append(digest_of_file(duck.rows, str(file), schema))
-    if digests[0] != digests[1]:
-        raise SystemExit(f"{engine.name}: the tables differ: {digests}")
-    rows = digests[0][0]
-    print(
-        f"{engine.name:<8}{rows:>12,} interactions   records {took[0]:7.2f} s   by hand "
-        f"{took[1]:7.2f} s   ratio {took[0] / took[1]:5.2f}"
+            digests.append(
+                [digest_of_file(duck.rows, f"{folder}/{t}.parquet", schema_of(t)) for t in tables]
+            )
+    if digests[0] != digests[1] or (form == "full" and accounts[0] != accounts[1]):
+        raise SystemExit(f"{engine.name}: the tables differ: {digests}, {accounts}")
+    ours, theirs = costs
+    aside = f", {digests[0][1][0]:,} rows set aside" if form == "full" else ""
+    memory = f"; peak {ours.peak:.2f} GB against {theirs.peak:.2f} GB"
+    return (
+        f"{digests[0][0][0]:,} interactions{aside}, {form} hand: "
+        f"{ours.wall:.2f} s against {theirs.wall:.2f} s, ratio {ours.wall / theirs.wall:.2f}; "
+        f"CPU {ours.cpu:.2f} s against {theirs.cpu:.2f} s, ratio {ours.cpu / theirs.cpu:.2f}"
+        + (memory if engine.name == "duckdb" else "")
     )
 
 
-def on_spark(base: Path, out: Path, memory: str) -> None:
-    if (fault := spark_fault() or java_fault()) is not None:
-        print(f"spark: left out, {fault}")
-        return
-    from baserate.engines.spark_engine import SparkEngine
-
-    with SparkEngine(master="local[2]", memory=memory) as engine:
-        folder = out / "by-hand"
-
-        def by_hand() -> None:
-            frame = engine.session.sql(query(SPARK, base, out)).coalesce(1)
-            frame.write.mode("overwrite").option("compression", "zstd").parquet(str(folder))
-            next(folder.glob("part-*.parquet")).replace(out / "by-hand.parquet")
-
-        compare(engine, by_hand, base, out)
+def compare_all(engine: Engine, hand: OnDuckDB | OnSpark, logs: dict[str, Path]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for form in ("full", "bare"):  # Java and the translations are warm after that
+            compare(engine, hand, form, logs["few"], Path(folder))
+        for name, form in (("faulty", "full"), ("clean", "full"), ("clean", "bare")):
+            told = compare(engine, hand, form, logs[name], Path(folder))
+            print(f"{engine.name}, {name} logs: {told}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000, help="component rows")
+    parser.add_argument("--faults", type=float, default=0.01, help="share of each fault")
     parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--engines", default="duckdb,spark")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        base, out = Path(folder) / "logs", Path(folder) / "out"
-        out.mkdir()
-        write_logs(base, options.rows)
-        print(f"{options.rows:,} component rows")
-        with DuckDBEngine(memory_limit=options.memory, threads=2) as engine:
-            file = out / "by-hand.parquet"
-            compare(engine, lambda: engine.rows(query(DUCKDB, base, file)), base, out)
-        on_spark(base, out, options.memory)
+        logs = {name: Path(folder) / name for name in ("few", "clean", "faulty")}
+        write_logs(logs["few"], 5_000)
+        write_logs(logs["clean"], options.rows)
+        write_logs(logs["faulty"], options.rows, options.faults)
+        print(f"{options.rows:,} component rows, memory limit {options.memory}")
+        if "duckdb" in options.engines:
+            with DuckDBEngine(memory_limit=options.memory, threads=2) as engine:
+                compare_all(engine, OnDuckDB(engine), logs)
+        if "spark" in options.engines:
+            if (fault := spark_fault() or java_fault()) is not None:
+                raise SystemExit(f"spark: left out, {fault}")
+            from baserate.engines.spark_engine import SparkEngine
+
+            with SparkEngine(master="local[2]", memory=options.memory) as spark:
+                compare_all(spark, OnSpark(spark), logs)
 
 
 if __name__ == "__main__":
