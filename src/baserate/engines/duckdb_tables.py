@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _TEMPORARY = ops.Namespace(catalog="temp", database="main")
 _TRANSLATED_AT_MOST = 1_000
+_QUERIES: dict[ops.Node, str] = {}
 
 
 class DuckDBTables:
@@ -20,7 +21,7 @@ class DuckDBTables:
 
     To translate an expression takes longer than to run it on a small day, and one day's
     expressions are the next day's: names repeat, and days are counted from the run's own. So
-    translations are remembered.
+    translations are remembered, as long as the process lives: they say nothing of an engine.
 
     Args:
         engine: Whose connection it is.
@@ -29,7 +30,6 @@ class DuckDBTables:
     def __init__(self, engine: DuckDBEngine) -> None:
         self._engine = engine
         self._kinds: dict[str, str] = {}
-        self._queries: dict[ops.Node, str] = {}
         self._columns: dict[ibis.Schema, str] = {}
 
     def keep(self, name: str, expr: ir.Table) -> ir.Table:
@@ -66,11 +66,14 @@ class DuckDBTables:
     def sql(self, expr: ir.Table) -> str:
         """The expression in DuckDB's SQL."""
         node = expr.op()
-        if node not in self._queries:
-            if len(self._queries) >= _TRANSLATED_AT_MOST:
-                self._queries.clear()
-            self._queries[node] = str(self._engine.backend.compile(expr))
-        return self._queries[node]
+        if (query := _QUERIES.get(node)) is None:
+            query = str(self._engine.backend.compile(expr))
+            if node.find(ops.InMemoryTable):  # would be held as long as the process lives
+                return query
+            if len(_QUERIES) >= _TRANSLATED_AT_MOST:
+                _QUERIES.clear()
+            _QUERIES[node] = query
+        return query
 
     def _table(self, name: str, schema: ibis.Schema) -> ir.Table:
         return ops.DatabaseTable(name, schema, self._engine.backend, _TEMPORARY).to_expr()
