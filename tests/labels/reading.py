@@ -58,10 +58,12 @@ def document(words: tuple[str, ...] = WORDS, version: str = "1") -> str:
 
 
 def reads_the_policy(server: Any) -> Callable[[Any], Any]:
-    """A model that looks for the words that the policy in its prompt lists."""
+    """A model that looks for the words that the policy in its prompt lists, or shows as bad."""
 
     def respond(call: Any) -> Any:
         listed = re.findall(r"Holds one of: (.*?)\.", call.system)[0].split(", ")
+        bad = re.findall(r'- X\d+ Response: "(.*?)" Verdict: violating', call.system)
+        listed += [w for shown in bad for w in re.findall(r"\b[a-z]{4,}\b", shown)]
 
         def label(violates: bool) -> dict[str, Any]:
             return server.label(violates, clause="V1" if violates else "N1")

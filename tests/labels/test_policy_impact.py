@@ -130,7 +130,7 @@ def test_the_changed_are_those_that_the_new_words_decide_otherwise_weighted_as_d
 
     code, out, err = run(*words)
     assert code == 0, err
-    assert "asked: 0 of 120" in out
+    assert "asked: 0 questions about 120 interactions" in out
     assert "~ V1  changed" in out
     assert "by the old wording" in out
     assert len(module_server.calls) - calls == asked

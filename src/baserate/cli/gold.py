@@ -46,6 +46,25 @@ def import_(
 
 
 @gold_app.command()
+def export(
+    policy: Annotated[str, typer.Argument(help="Policy id.")],
+    out: Annotated[Path, typer.Option("--out", help="JSONL file to write.")],
+    workspace: WorkspaceOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Write a policy's train and dev items for an outside optimiser; never the test split."""
+    from baserate.flows.gold import export_gold, known_policy
+
+    with open_here(workspace) as stages:
+        counts = export_gold(stages, known_policy(stages, policy), out)
+    if json:
+        screen.show_json({"file": out, "items": {str(s): n for s, n in counts.items()}})
+        return
+    told = ", ".join(f"{n:,} {s}" for s, n in counts.items())
+    typer.echo(f"{out}: {told}; each counts as shown once more")
+
+
+@gold_app.command()
 def show(workspace: WorkspaceOption = HERE, json: JsonOption = False) -> None:
     """Items by policy, kind and split; how many are retired. With --json every item, no texts."""
     from baserate.flows.gold import gold_of

@@ -118,9 +118,13 @@ def _show(found: ImpactRun, currency: str) -> None:
 
 
 def bill_sentence(bill: Bill, currency: str = "", verb: str = "to ask") -> str:
-    """What is to be asked, or was, and what was kept already."""
-    kept = bill.pairs - bill.calls
-    told = f"{verb}: {bill.calls:,} of {bill.pairs:,}; {kept:,} kept from earlier or equal in text"
+    """What is to be asked, or was; the rest was kept already."""
+    from baserate.release import figures
+
+    told = (
+        f"{verb}: {figures.things(bill.calls, 'question')} about "
+        f"{figures.things(bill.pairs, 'interaction')}; what is kept or of equal text costs nothing"
+    )
     if bill.calls:
         told += f"; about {bill.prompt_tokens + bill.completion_tokens:,} tokens"
         if bill.cost:

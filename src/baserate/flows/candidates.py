@@ -26,6 +26,7 @@ from baserate.labels.quality import (
     promotion_checks,
     quality_by_slice,
 )
+from baserate.terms.programme import Policy
 from baserate.terms.schemas import LABELS
 from baserate.terms.yaml_lines import read_lines
 
@@ -36,11 +37,23 @@ CONTROL = "control"
 
 def make_candidate(stages: Stages, name: str) -> Judge:
     """A candidate, ready to be asked; its answers are kept where the judge's are."""
+    return judge_under(stages, stages.programme.policies, name)
+
+
+def judge_under(stages: Stages, policies: Sequence[Policy], name: str | None = None) -> Judge:
+    """The programme's judge, or a candidate, given these policies to judge by.
+
+    Args:
+        stages: The workspace.
+        policies: The programme's policies, one of them perhaps in another wording.
+        name: The candidate; None: the programme's judge.
+    """
     programme, root = stages.programme, stages.workspace.root
-    config = programme.candidates[known_candidate(stages, name)]
+    config = (
+        programme.judge if name is None else programme.candidates[known_candidate(stages, name)]
+    )
     named, kept_as = programme.candidates, shown_as(stages)
-    cache, policies = stages.cache_path, programme.policies
-    return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
+    return make_judge(config, root, stages.cache_path, policies, named=named, kept_as=kept_as)
 
 
 class CandidateRun(NamedTuple):

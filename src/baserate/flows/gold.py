@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -64,7 +65,8 @@ def gold_of(stages: Stages) -> list[GoldItem]:
     ]
 
 
-def _keep(stages: Stages, items: Sequence[GoldItem]) -> None:
+def keep_gold(stages: Stages, items: Sequence[GoldItem]) -> None:
+    """Commit the gold as it stands today."""
     table = pa.Table.from_pylist([asdict(i) for i in items], schema=GOLD.arrow())
     with stages.store.run(stage="gold", ds=stages.now().date()) as run:
         run.write("gold", table, GOLD)
@@ -76,7 +78,7 @@ def import_gold(stages: Stages, paths: Sequence[Path]) -> list[GoldItem]:
     for path in paths:
         found = read_gold(path, stages.programme.policy_ids())
         items = merged(items, found, stages.programme.salt)
-    _keep(stages, items)
+    keep_gold(stages, items)
     return items
 
 
@@ -94,8 +96,41 @@ def retire(stages: Stages, item_ids: Sequence[str]) -> list[GoldItem]:
     retired = [
         i if i.item_id not in item_ids else GoldItem(**asdict(i) | {"retired": True}) for i in items
     ]
-    _keep(stages, retired)
+    keep_gold(stages, retired)
     return retired
+
+
+def export_gold(stages: Stages, policy: Policy, path: Path) -> dict[Split, int]:
+    """Write a policy's train and dev items as JSONL for an outside optimiser; never the test split.
+
+    Counts as an exposure of each.
+
+    Returns: items written, by split.
+    Raises: LabelError if there are none.
+    """
+    every = gold_of(stages)
+    items = [
+        i for i in every if i.policy == policy.id and i.split is not Split.TEST and not i.retired
+    ]
+    if not items:
+        raise no_gold(policy)
+    fields = ("item_id", "policy", "verdict", "query_text", "text", "split", "group")
+    rows = [json.dumps({f: getattr(i, f) for f in fields}, ensure_ascii=False) for i in items]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    keep_gold(stages, exposed(every, [i.key for i in items]))
+    return {s: sum(i.split is s for i in items) for s in (Split.TRAIN, Split.DEV)}
+
+
+def no_gold(policy: Policy) -> LabelError:
+    """There is nothing to choose a wording by."""
+    return LabelError(
+        f"there is no gold of {policy.id} in use",
+        code="no_gold",
+        where=policy.id,
+        expected="settled items in the splits train, dev and test",
+        hint="`baserate gold import` takes settled items in and splits them",
+    )
 
 
 def leaked(stages: Stages) -> list[Leak]:
@@ -148,7 +183,7 @@ def ask_about_gold(
             hint="baserate gold import takes gold in",
         )
     pairs = _pairs(stages, items, candidate)
-    _keep(stages, exposed(every, [i.key for i in items]))
+    keep_gold(stages, exposed(every, [i.key for i in items]))
     level = stages.programme.estimation.level
     drawn = np.array([i.kind is GoldKind.PROBABILITY for i in items])
     return [
@@ -176,7 +211,7 @@ def _pairs(stages: Stages, items: Sequence[GoldItem], candidate: str | None) -> 
     for policy in stages.programme.policies:
         mine = [i for i in items if i.policy == policy.id]
         labels = judge_units(
-            judge, map(_unit, mine), [policy], ds=stages.now().date(), now=stages.now()
+            judge, map(gold_unit, mine), [policy], ds=stages.now().date(), now=stages.now()
         )
         whole = labels.filter(pc.equal(labels["subject_kind"], str(SubjectKind.INTERACTION)))
         numbers = as_numbers(whole["verdict"])
@@ -202,7 +237,8 @@ def _pairs(stages: Stages, items: Sequence[GoldItem], candidate: str | None) -> 
     )
 
 
-def _unit(item: GoldItem) -> UnitContent:
+def gold_unit(item: GoldItem) -> UnitContent:
+    """An item as a judge is shown it."""
     turn: dict[str, object] = {
         "turn": 1,
         "query_text": item.query_text,

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.engines.keyed_hash import prn_array
-from baserate.flows.candidates import make_candidate
-from baserate.flows.quality import candidate_table, known_candidate
+from baserate.flows.candidates import judge_under, make_candidate
+from baserate.flows.quality import candidate_table
 from baserate.flows.stages import Stages
-from baserate.labels import judge_units, make_judge, render_unit
+from baserate.labels import judge_units
 from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.judges.usage import Bill
 from baserate.labels.policies import (
@@ -35,7 +35,6 @@ from baserate.terms.schemas import LABELS
 #: Interactions asked about where nobody says how many.
 UNITS = 1_000
 _SALT_NAME = "impact"
-_CONTENT = ["ds", "turns", "content_digest"]
 
 
 class Rewording(NamedTuple):
@@ -125,14 +124,7 @@ def policy_impact(
         for p in stages.programme.policies
     ]
     judge = stages.judge_of_programme if candidate is None else make_candidate(stages, candidate)
-    root = stages.workspace.root
-    config = (
-        stages.programme.judge
-        if candidate is None
-        else stages.programme.candidates[known_candidate(stages, candidate)]
-    )
-    cache, named = root / "judge-cache.db", stages.programme.candidates
-    after = make_judge(config, root, cache, policies, named=named)
+    after = judge_under(stages, policies, candidate)
     reads_policies(judge, after, rewording)
     asked = _asked(stages, judge, rewording.policy, start, end, n_units, candidate)
     units = _units(stages, asked)
@@ -268,8 +260,7 @@ def _units(stages: Stages, asked: Asked) -> dict[date, list[UnitContent]]:
     found = {}
     for ds in asked.days:
         ids = asked.weights.filter(pc.equal(asked.weights["ds"], pa.scalar(ds)))["interaction_id"]
-        rows = stages.sampled_interactions(ds, sorted(ids.to_pylist()), _CONTENT).to_pylist()
-        found[ds] = [render_unit(r) for r in rows]
+        found[ds] = stages.content(ds, sorted(ids.to_pylist()))
     return found
 
 

@@ -52,7 +52,7 @@ def lint_file(path: Path) -> Linted:
 
     Raises: PolicyError if the file can't be read at all.
     """
-    return lint_text(_text(path), path)
+    return lint_text(read_text(path), path)
 
 
 def lint_text(text: str, path: Path) -> Linted:
@@ -83,7 +83,8 @@ def lint_text(text: str, path: Path) -> Linted:
     return Linted(None if any(f.level == "mistake" for f in found) else policy, found)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a policy document. Raises: PolicyError if it can't be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,423 @@
+"""A search for a better wording: proposed on train gold, chosen on dev, looked at on test once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+
+from baserate.flows.gold import gold_of, keep_gold, known_policy
+from baserate.flows.optimised import (
+    Asked,
+    Finalist,
+    Optimised,
+    Plan,
+    Tried,
+    earlier_look,
+    keep_record,
+    note,
+)
+from baserate.flows.policy_impact import rewording_of
+from baserate.flows.stages import Stages
+from baserate.flows.wordings import Bench, BudgetSpent, split_gold
+from baserate.labels.policies import (
+    Edit,
+    PolicyError,
+    WrittenPolicy,
+    checked,
+    document_text,
+    edited,
+    example_edit,
+    next_version,
+    read_edits,
+    removals,
+    token_estimate,
+    written_policies,
+)
+from baserate.labels.quality.gains import (
+    Settled,
+    balanced_accuracy,
+    balanced_gain,
+    most_that_could_be_shown,
+)
+from baserate.labels.quality.gold import Split, exposed, leaks
+from baserate.stats.arrays import BoolArray
+from baserate.terms.errors import LabelError
+from baserate.terms.programme import Policy
+from baserate.terms.words import Verdict
+
+#: Edits that a wording may differ by.
+MAX_EDITS = 6
+_EXAMPLE_CHARS = 300
+#: A gain below this is rounding.
+_LEAST = 1e-12
+
+
+def optimise(
+    stages: Stages, policy_id: str, asked: Asked, tell: Tell = lambda _: None
+) -> Optimised:
+    """Search for a wording that judges gold better than the current one; change nothing.
+
+    Greedy on train: of all edits the one that helps most is kept, then the next among those that
+    helped too, as long as one does. Dev chooses among the wordings kept and those from outside;
+    test is looked at for that one alone, once per wording that is measured by. Each split's items
+    count an exposure.
+
+    Args:
+        stages: The workspace.
+        policy_id: The policy.
+        asked: What may be tried, at what price.
+        tell: Told of each wording as it is measured.
+    Raises: LabelError without gold of both verdicts in every split, or for a judge that reads no
+        policy; PolicyError if a file of edits is wrong or a wording holds gold of dev or test.
+    """
+    with TemporaryDirectory() as folder:
+        return _Search(stages, policy_id, asked, Path(folder), tell).run()
+
+
+def plan(stages: Stages, policy_id: str, asked: Asked) -> Plan:
+    """What ``optimise`` would ask at most, without asking anything."""
+    with TemporaryDirectory() as folder:
+        return _Search(stages, policy_id, asked, Path(folder)).plan()
+
+
+Tell = Callable[[str], None]
+
+
+class _Way(NamedTuple):
+    """A wording on the way up, or one from outside."""
+
+    edits: tuple[str, ...]
+    wording: WrittenPolicy
+    groups: tuple[str, ...] = ()
+
+
+class _Search:
+    def __init__(
+        self,
+        stages: Stages,
+        policy_id: str,
+        asked: Asked,
+        folder: Path,
+        tell: Tell = lambda _: None,
+    ) -> None:
+        self.stages, self.asked, self.tell = stages, asked, tell
+        self.policy = known_policy(stages, policy_id)
+        self.level = stages.programme.estimation.level
+        self.base = _document_of(stages, self.policy)
+        self.bench = Bench(stages, self.policy, folder, asked.candidate)
+        if not self.bench.reads_policies(self.base):
+            raise _reads_no_policy()
+        self.bench.most_calls = asked.most_calls
+        self.version = next_version(self.base.version)
+        self.limit = max(asked.most_tokens, token_estimate(self.base.text()))
+        self.gold = split_gold(gold_of(stages), self.policy, self.base)
+        self.items = self.gold.by_split
+        self.refused: dict[str, str] = {}
+        self.tried: list[Tried] = []
+        self.stopped = False
+        new = replace(self.base, version="never asked")
+        self.new_bill = self.bench.bill(new, [i for s in Split for i in self.items[s]])
+
+    # --- what may be tried -----------------------------------------------------------------
+
+    def _edits(self, examples: Sequence[Edit] = ()) -> list[Edit]:
+        """Every edit that can be made to the current wording, the specialist's first."""
+        wanted = [e for path in self.asked.edits for e in read_edits(path)]
+        wanted += [*examples, *removals(self.base)]
+        return [e for e in wanted if self._may(e)]
+
+    def _may(self, edit: Edit) -> bool:
+        wording = edited(self.base, [edit], self.version)
+        fault = "it changes nothing" if wording.digest == self.base.digest else _fault(wording)
+        if fault and not edit.removes:
+            self.refused[edit.name] = fault
+        return not fault
+
+    def _fits(self, wording: WrittenPolicy, name: str) -> bool:
+        tokens = token_estimate(wording.text())
+        if tokens > self.limit:
+            self.refused.setdefault(name, f"about {tokens} tokens, {self.limit} allowed")
+        return tokens <= self.limit
+
+    def _examples(self, right: BoolArray, clauses: Sequence[str]) -> list[Edit]:
+        """Misjudged train items as examples, each resting on the clause most cited rightly."""
+        train = self.items[Split.TRAIN]
+        cited: dict[Verdict, Counter[str]] = {}
+        for item, is_right, clause in zip(train, right.tolist(), clauses, strict=True):
+            if is_right and clause in self.base.citable:
+                cited.setdefault(item.verdict, Counter())[clause] += 1
+        found = []
+        for item, is_right in zip(train, right.tolist(), strict=True):
+            if is_right or len(item.shown) > _EXAMPLE_CHARS:
+                continue
+            most = cited.get(item.verdict, Counter()).most_common(1)
+            by_verdict = (c.id for c in self.base.clauses if c.verdict is item.verdict)
+            clause = most[0][0] if most else next(c for c in by_verdict if c[0] in "VN")
+            found.append(
+                example_edit(
+                    item.item_id, item.text, item.query_text, item.verdict, clause, item.group
+                )
+            )
+        return found[: self.asked.n_examples]
+
+    def _outside(self) -> Iterator[_Way]:
+        """Whole documents from elsewhere, held to the same rules."""
+        for path in self.asked.wordings:
+            rewording = rewording_of(self.stages, path)
+            if rewording.policy.id != self.policy.id:
+                raise PolicyError(
+                    "this wording is of another policy",
+                    code="other_policy",
+                    where=str(path),
+                    expected=f"id: {self.policy.id}",
+                    got=f"id: {rewording.new_written.id}",
+                )
+            wording = rewording.new_written
+            if wording.version == self.base.version:
+                wording = replace(wording, version=self.version)
+            wording = replace(wording, seal="")
+            held = [*self.items[Split.DEV], *self.items[Split.TEST]]
+            if found := leaks(held, {path.name: wording.text()}):
+                raise PolicyError(
+                    f"this wording holds the text of {len(found)} item(s) of dev or test gold",
+                    code="leaked_gold",
+                    where=str(path),
+                    got=", ".join(k.item_id for k in found[:5]),
+                    hint="take it out: what a wording shows can't measure it",
+                )
+            if self._fits(wording, path.name):
+                yield _Way((path.name,), wording)
+
+    # --- the search ------------------------------------------------------------------------
+
+    def run(self) -> Optimised:
+        outside = list(self._outside())
+        dev, test = (self._calls(s) for s in (Split.DEV, Split.TEST))
+        reserve = dev * (2 + len(outside)) + 2 * test
+        self._see_budget(reserve)
+        with self._keeping_back(reserve):
+            way = self._climb()
+        some = dict.fromkeys([0, len(way) // 2, len(way) - 1]) if way else ()
+        found = self._chosen([*outside, *(way[k] for k in some)])
+        asked = [Split.TRAIN, *([Split.DEV] if found.finalists else [])]
+        self._count_exposures([*asked, *([Split.TEST] if found.test is not None else [])])
+        return found
+
+    def _calls(self, split: Split) -> int:
+        """Questions about the items of a split under one wording, at most; a panel asks several."""
+        each = -(-self.new_bill.calls // sum(len(of) for of in self.items.values()))
+        return len(self.items[split]) * max(1, each)
+
+    def _see_budget(self, reserve: int) -> None:
+        """See that the budget reaches to dev and test, or nothing could be proposed."""
+        least = reserve + 2 * self._calls(Split.TRAIN)
+        most = self.asked.most_calls
+        if most is not None and most < least:
+            raise LabelError(
+                "so few calls can't measure a wording on train, dev and test",
+                code="small_budget",
+                where="--budget-calls",
+                expected=f"{least} or more with this gold",
+                got=str(most),
+            )
+
+    @contextmanager
+    def _keeping_back(self, calls: int) -> Iterator[None]:
+        """So many calls are kept for what comes after."""
+        allowed = self.asked.most_calls
+        self.bench.most_calls = None if allowed is None else allowed - calls
+        yield
+        self.bench.most_calls = allowed
+
+    def _climb(self) -> list[_Way]:
+        """Greedy on train: the wordings on the way up, the best last."""
+        base = self.bench.measure(self.base, self.items[Split.TRAIN])
+        edits = self._edits(self._examples(base.right, base.clause))
+        taken: list[Edit] = []
+        right, way = base.right, []
+        while len(taken) < MAX_EDITS and (step := self._step(taken, edits, right)) is not None:
+            edit, right, helped = step
+            taken.append(edit)
+            edits = [e for e in helped if e.place != edit.place]
+            names = tuple(e.name for e in taken)
+            groups = tuple(e.group for e in taken if e.group)
+            way.append(_Way(names, edited(self.base, taken, self.version), groups))
+        return way
+
+    def _step(
+        self, taken: list[Edit], edits: list[Edit], right: BoolArray
+    ) -> tuple[Edit, BoolArray, list[Edit]] | None:
+        """The edit that helps most on train, with all that help; None where none does."""
+        train = self.items[Split.TRAIN]
+        best: tuple[float, int, Edit, BoolArray] | None = None
+        helped: list[Edit] = []
+        start = len(self.tried)
+        for edit in edits:
+            trial = [*taken, edit]
+            wording = edited(self.base, trial, self.version)
+            if _fault(wording) or not self._fits(wording, edit.name):
+                continue
+            try:
+                said = self.bench.measure(wording, train).right
+            except BudgetSpent:
+                self.stopped = True
+                break
+            found = self._tried(trial, wording, right, said)
+            self.tried.append(found)
+            self.refused.pop(edit.name, None)
+            if found.gain <= _LEAST:
+                continue
+            helped.append(edit)
+            if best is None or (found.gain, -found.tokens) > best[:2]:
+                best = (found.gain, -found.tokens, edit, said)
+        if best is None:
+            return None
+        names = tuple(e.name for e in [*taken, best[2]])
+        self.tried[start:] = [t._replace(kept=t.edits == names) for t in self.tried[start:]]
+        return best[2], best[3], helped
+
+    def _tried(
+        self, trial: Sequence[Edit], wording: WrittenPolicy, before: BoolArray, after: BoolArray
+    ) -> Tried:
+        """A wording on train; items that it shows as examples, and their like, do not count."""
+        train = self.items[Split.TRAIN]
+        shown = {e.group for e in trial if e.group}
+        kept = np.array([i.group not in shown for i in train], dtype=np.bool_)
+        items = self.gold.settled([i for i, k in zip(train, kept, strict=True) if k])
+        balanced = balanced_accuracy(after[kept], items)
+        gain = balanced - balanced_accuracy(before[kept], items)
+        self.tell(f"train {gain:+.3f}  {'; '.join(e.name for e in trial)}")
+        names = tuple(e.name for e in trial)
+        return Tried(names, token_estimate(wording.text()), balanced, gain, kept=False)
+
+    def _chosen(self, ways: Sequence[_Way]) -> Optimised:
+        """Dev chooses; test is looked at for the one that is chosen."""
+        told = Optimised(
+            policy=self.policy.id,
+            judge_version=self.bench.version_for(self.base),
+            wording=self.base,
+            level=self.level,
+            counts=self.gold.counts,
+            weighted=self.gold.weighted,
+            left_out=self.gold.left_out,
+            refused=tuple(self.refused.items()),
+            tried=tuple(self.tried),
+            calls=self.bench.calls,
+            stopped=self.stopped,
+        )
+        if not ways:
+            return told
+        dev = self.items[Split.DEV]
+        items = self.gold.settled(dev)
+        with self._keeping_back(2 * self._calls(Split.TEST)):
+            before = self.bench.measure(self.base, dev).right
+            finalists = list(self._finalists(ways, before, items))
+        best = max(finalists, key=lambda f: (f.gain.value, -token_estimate(f.wording.text())))
+        told = replace(
+            told,
+            finalists=tuple(finalists),
+            could_show=most_that_could_be_shown(before, items, level=self.level),
+            calls=self.bench.calls,
+            stopped=self.stopped,
+        )
+        if best.gain.value <= _LEAST:
+            return told
+        told = replace(self._tested(replace(told, winner=best)), calls=self.bench.calls)
+        told = replace(told, text=document_text(best.wording, note(told)))
+        root, today = self.stages.workspace.root, self.stages.now().date()
+        return replace(told, record=keep_record(root, told, today))
+
+    def _finalists(
+        self, ways: Sequence[_Way], before: BoolArray, items: Settled
+    ) -> Iterator[Finalist]:
+        """Each wording on dev; the level is shared among all that were to be measured."""
+        level = 1.0 - (1.0 - self.level) / len(ways)
+        for way in ways:
+            try:
+                after = self.bench.measure(way.wording, self.items[Split.DEV]).right
+            except BudgetSpent:
+                self.stopped = True
+                return
+            gain = balanced_gain(before, after, items, level=level)
+            self.tell(f"dev {gain.value:+.3f}  {'; '.join(way.edits)}")
+            shown = [i.item_id for i in self.items[Split.TRAIN] if i.group in way.groups]
+            yield Finalist(way.edits, way.wording, gain, tuple(shown))
+
+    # --- test, once ------------------------------------------------------------------------
+
+    def _tested(self, told: Optimised) -> Optimised:
+        winner = told.winner
+        assert winner is not None
+        if not self.asked.test:
+            return replace(told, why_no_test="it was not asked for")
+        looked = earlier_look(self.stages.workspace.root, told)
+        if looked is not None and looked["wording"] != winner.wording.digest:
+            return replace(
+                told,
+                why_no_test=f"it was looked at on {looked['on']} for another wording of version "
+                f"{looked['proposed']}; a second look would choose by test",
+            )
+        test = self.items[Split.TEST]
+        before = self.bench.measure(self.base, test).right
+        after = self.bench.measure(winner.wording, test).right
+        gain = balanced_gain(before, after, self.gold.settled(test), level=self.level)
+        return replace(told, test=gain)
+
+    def _count_exposures(self, splits: Sequence[Split]) -> None:
+        seen = [i.key for s in splits for i in self.items[s]]
+        keep_gold(self.stages, exposed(gold_of(self.stages), seen))
+
+    # --- before anything is asked ----------------------------------------------------------
+
+    def plan(self) -> Plan:
+        outside = list(self._outside())
+        n_edits = len(self._edits())
+        items = [i for s in (Split.TRAIN, Split.DEV) for i in self.items[s]]
+        current = self.bench.bill(self.base, items).calls
+        rounds = range(min(MAX_EDITS, n_edits + self.asked.n_examples))
+        tries = sum(n_edits + self.asked.n_examples - r for r in rounds)
+        finalists = min(3, len(rounds)) + len(outside)
+        train, dev, test = (self._calls(s) for s in Split)
+        most = current + tries * train + finalists * dev + 2 * test
+        if self.asked.most_calls is not None:
+            most = min(most, self.asked.most_calls)
+        bill = self.new_bill
+        cost = bill.cost / bill.calls * most if bill.calls else 0.0
+        return Plan(self.gold.counts, n_edits, current, train, most, cost)
+
+
+def _fault(wording: WrittenPolicy) -> str:
+    """The first mistake that lint finds in a wording; '' where it passes."""
+    mistakes = checked(wording, Path("proposal.md")).mistakes
+    return mistakes[0].problem if mistakes else ""
+
+
+def _document_of(stages: Stages, policy: Policy) -> WrittenPolicy:
+    found = written_policies([policy], stages.workspace.root).get(policy.id)
+    if found is None:
+        raise PolicyError(
+            f"{policy.id} has no document whose clauses could be changed",
+            code="no_document",
+            where="policies",
+            expected="a written policy",
+            hint="write its definition as a document (`baserate policy starter` shows four) and "
+            "name it in the programme: `document: policies/<id>.md`",
+        )
+    return found
+
+
+def _reads_no_policy() -> LabelError:
+    return LabelError(
+        "the local judge reads no policy: another wording changes none of its labels",
+        code="reads_no_policy",
+        where="judge",
+        expected="a judge that is given the policy to read (kind openai)",
+        hint="name such a judge with --candidate",
+    )
