@@ -95,12 +95,33 @@ def records(
         days = _days(stages, start, end, as_of)
         if not dry_run:
             _run(stages, days, ("records",), workers)
-        if dry_run or json:
-            _tell_days(days, ("records",), json=json, dry_run=dry_run)
+        if dry_run:
+            _tell_days(days, ("records",), json=json, dry_run=True)
+        elif json:
+            told = _audits(stages, days)
+            _tell_days(days, ("records",), json=True, dry_run=False, frame_audit=told)
         else:
-            from baserate.cli.tables import show_audit
+            _show_audit(stages, days, by_table=True)
 
-            show_audit(stages, days)
+
+@app.command(rich_help_panel="Check")
+def audit(
+    workspace: WorkspaceOption = HERE,
+    start: FromOption = None,
+    end: ToOption = None,
+    as_of: AsOfOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What figures stand on: volume, rows by reason, late rows, missing scores, sample totals."""
+    from baserate.flows.auditing import audited_days
+
+    with _stages(workspace, "duckdb", force=False) as stages:
+        last = as_day(end, "--to") or as_day(as_of, "--as-of")
+        days = audited_days(stages, as_day(start, "--from"), last)
+        if json:
+            screen.show_json({"frame_audit": _audits(stages, days)})
+        else:
+            _show_audit(stages, days, by_table=True)
 
 
 @app.command(rich_help_panel="The river, step by step")
@@ -148,11 +169,15 @@ def sample(
         days = _days(stages, start, end, as_of)
         if not dry_run:
             _run(stages, days, ("records", "sample"), workers)
-        if dry_run or json:
-            _tell_days(days, ("records", "sample"), json=json, dry_run=dry_run)
+        if dry_run:
+            _tell_days(days, ("records", "sample"), json=json, dry_run=True)
+        elif json:
+            told = _audits(stages, days)
+            _tell_days(days, ("records", "sample"), json=True, dry_run=False, frame_audit=told)
         else:
             from baserate.cli.tables import show_samples
 
+            _show_audit(stages, days)
             show_samples(stages, days)
 
 
@@ -253,8 +278,11 @@ def run(
             _tell_days(days, (*wanted, "estimate"), json=json, dry_run=True)
             return
         _run(stages, days, wanted, workers)
+        if not json:
+            _show_audit(stages, days)
         done = write_release(stages, days[0], days[-1])
-        show_release(done, stages.programme, json=json)
+        more = {"frame_audit": _audits(stages, days)} if json else {}
+        show_release(done, stages.programme, json=json, **more)
 
 
 @app.command(rich_help_panel="Check")
@@ -314,6 +342,20 @@ def _run(
     from baserate.cli.running import cores, run_with_progress
 
     return run_with_progress(stages, days, wanted, workers=workers or cores())
+
+
+def _show_audit(stages: Stages, days: Sequence[date], *, by_table: bool = False) -> None:
+    from baserate.cli.audit_tables import show_frame_audit
+    from baserate.flows.auditing import frame_audits
+
+    show_frame_audit(frame_audits(stages, days), stages.programme.gates, by_table=by_table)
+
+
+def _audits(stages: Stages, days: Sequence[date]) -> list[dict[str, Any]]:
+    """The frame audit of some days, for ``--json``."""
+    from baserate.flows.auditing import frame_audits
+
+    return [audit.as_dict() for audit in frame_audits(stages, days)]
 
 
 def _tell_days(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
@@ -19,35 +18,6 @@ from baserate.release import figures
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.programme import Programme
 from baserate.terms.words import ALL
-
-
-def show_audit(stages: Stages, days: Sequence[date]) -> None:
-    """Rows in, used and quarantined per logging table, over some days."""
-    totals: dict[str, Counter[str]] = {}
-    for day in days:
-        for row in stages.store.read("audit", day).to_pylist():
-            totals.setdefault(row["source_table"], Counter())[row["measure"]] += row["value"]
-    rows = []
-    for name, measures in totals.items():
-        reasons = {
-            m.removeprefix("quarantined:"): v
-            for m, v in measures.items()
-            if m.startswith("quarantined:") and v
-        }
-        told = ", ".join(f"{r} {v:,}" for r, v in sorted(reasons.items(), key=lambda x: -x[1]))
-        rows.append(
-            (
-                name,
-                f"{measures['rows_in']:,}",
-                f"{measures['rows_used']:,}",
-                f"{sum(reasons.values()):,}",
-                told or "-",
-            )
-        )
-    screen.table(("table", "rows in", "used", "quarantined", "why"), rows, right=(1, 2, 3))
-    for name, measures in totals.items():
-        if n := measures["left_out"]:
-            screen.result().print(f"{name}: {n:,} more rows left out by the mapping (where)")
 
 
 def show_scores(done: Sequence[ScoredDay], scorers: Sequence[Scorer], *, json: bool) -> None:
@@ -198,8 +168,15 @@ def _figure(row: dict[str, Any]) -> tuple[str, str]:
     return text.figure, text.interval or "-"
 
 
-def show_release(done: Release, programme: Programme, *, json: bool) -> None:
-    """The released figures, the gates that did not pass, and where the bundle is."""
+def show_release(done: Release, programme: Programme, *, json: bool, **more: Any) -> None:
+    """The released figures, the gates that did not pass, and where the bundle is.
+
+    Args:
+        done: What came of the release.
+        programme: The programme.
+        json: Print JSON.
+        more: What else the JSON says.
+    """
     from baserate.release.bundle import read_bundle
 
     bundle = read_bundle(done.path)
@@ -211,6 +188,7 @@ def show_release(done: Release, programme: Programme, *, json: bool) -> None:
                 "path": str(done.path),
                 "figures": told,
                 "gates": bundle.content["gates"],
+                **more,
             }
         )
         return

@@ -9,7 +9,7 @@ from datetime import date
 import pyarrow as pa
 
 from baserate.terms.errors import EngineError
-from baserate.terms.schemas import AUDIT
+from baserate.terms.schemas import AUDIT, AUDITED_INTERACTIONS
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,17 @@ class Account:
 
 
 def audit_table(
-    accounts: list[Account], set_aside: Mapping[tuple[str, str], int], ds: date
+    accounts: list[Account],
+    set_aside: Mapping[tuple[str, str], int],
+    interactions: Mapping[str, int],
+    ds: date,
 ) -> pa.Table:
     """The table audit of a day.
 
     Args:
         accounts: One per logging table.
         set_aside: Rows in the table quarantine by logging table and reason.
+        interactions: What the records have, by measure.
         ds: The day.
 
     Raises: EngineError if a table's rows do not add up.
@@ -68,6 +72,10 @@ def audit_table(
             {"ds": ds, "source_table": account.table, "measure": m, "value": n}
             for m, n in measures.items()
         ]
+    rows += [
+        {"ds": ds, "source_table": AUDITED_INTERACTIONS, "measure": m, "value": n}
+        for m, n in interactions.items()
+    ]
     return pa.Table.from_pylist(rows, AUDIT.arrow())
 
 

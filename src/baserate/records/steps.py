@@ -49,7 +49,12 @@ from baserate.records.units import UNIT_KEY, Units, day_units, places
 from baserate.records.users import People, day_users
 from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import QUARANTINE, TableSchema, interactions_schema
+from baserate.terms.schemas import (
+    QUARANTINE,
+    TableSchema,
+    interactions_schema,
+    score_column,
+)
 
 
 class Tables(NamedTuple):
@@ -72,6 +77,20 @@ class Sifted:
     facts: TurnFacts
     scores: Scores | None
     units: Units | None
+
+
+class Made(NamedTuple):
+    """What finished records have.
+
+    Attributes:
+        turns: Turns of all interactions.
+        components: Components of all interactions.
+        interactions: Interactions, and those without a score by policy, as ``audit`` has them.
+    """
+
+    turns: int
+    components: int
+    interactions: dict[str, int]
 
 
 class Steps:
@@ -104,7 +123,9 @@ class Steps:
         sifted = self._sift(Window(self.programme.records.late_days))
         aside = self.bench.keep(self._aside(sifted), "quarantine")
         records = self.bench.keep(self._interactions(sifted, aside), "interactions")
-        audit = audit_table(self._accounts(sifted, records), self._counts(aside), self.ds)
+        made = self._made(records)
+        accounts = self._accounts(sifted, made)
+        audit = audit_table(accounts, self._counts(aside), made.interactions, self.ds)
         return Tables(
             self._dated(self.bench.outlive(records), self._schema()),
             self._dated(self.bench.outlive(aside), QUARANTINE),
@@ -231,21 +252,33 @@ class Steps:
             self.withheld,
         )
 
-    def _accounts(self, sifted: Sifted, records: ir.Table) -> list[Account]:
-        made = self.bench.one_row(
-            records.agg(turns=records.n_turns.sum(), components=records.n_components.sum())
+    def _made(self, records: ir.Table) -> Made:
+        """What the records have, counted in one look."""
+        scores = {p: score_column(p) for p in self.programme.policy_ids()}
+        found = self.bench.one_row(
+            records.agg(
+                turns=records.n_turns.sum(),
+                components=records.n_components.sum(),
+                units=records.count(),
+                **{column: records[column].count() for column in scores.values()},
+            )
         )
+        units = int(found["units"])
+        missing = {f"no_score:{p}": units - int(found[c]) for p, c in scores.items()}
+        turns, components = int(found["turns"] or 0), int(found["components"] or 0)
+        return Made(turns, components, {"units": units, **missing})
+
+    def _accounts(self, sifted: Sifted, made: Made) -> list[Account]:
         answered = self.bench.one_row(sifted.facts.kept.agg(n=sifted.facts.kept.answered.sum()))
         late = sifted.facts.n_late
         accounts = []
         if sifted.people is not None:
             accounts.append(self._users_account(sifted.people))
         ours = self.bench.one_row(sifted.requests.ours.agg(n=sifted.requests.ours.count()))["n"]
-        used = int(made["turns"] or 0)
-        accounts.append(Account("requests", ours, 0, used, late["requests"]))
+        accounts.append(Account("requests", ours, 0, made.turns, late["requests"]))
         children = {"responses": (sifted.responses, int(answered["n"] or 0))}
         if sifted.components is not None:
-            children["components"] = (sifted.components, int(made["components"] or 0))
+            children["components"] = (sifted.components, made.components)
         for name, (child, used) in children.items():
             accounts.append(Account(name, child.read, child.theirs, used, late[name]))
         if (scores := sifted.scores) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
@@ -162,7 +163,7 @@ def _total_agrees(inputs: GateInputs, period: Period, measure: str, words: str) 
     ]
     estimate = sum(p.estimate for p in parts)
     std_error = float(np.sqrt(sum(p.variance for p in parts)))
-    apart = _standard_errors(abs(estimate - known), std_error, known)
+    apart = abs(standard_errors_apart(estimate - known, std_error, known))
     told = (
         f"The sample expands to {count(estimate)} {words}, the frame has {count(known)}: "
         f"{number(apart, 2)} standard errors apart, {number(allowed, 2)} allowed."
@@ -173,10 +174,11 @@ def _total_agrees(inputs: GateInputs, period: Period, measure: str, words: str) 
     return GateResult(name, "held", scope, apart, allowed, "standard errors", told)
 
 
-def _standard_errors(difference: float, std_error: float, total: float) -> float:
-    if difference <= _ROUNDING * max(abs(total), 1.0):
+def standard_errors_apart(difference: float, std_error: float, total: float) -> float:
+    """A difference in standard errors, with its sign; rounding alone is none."""
+    if abs(difference) <= _ROUNDING * max(abs(total), 1.0):
         return 0.0
-    return difference / std_error if std_error > 0 else float("inf")
+    return difference / std_error if std_error > 0 else math.copysign(math.inf, difference)
 
 
 def horvitz_thompson_total(units: pa.Table, measure: str, *, fixed_size: bool) -> _Total:

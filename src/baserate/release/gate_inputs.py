@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from baserate.release.results import FIGURE, Scope
 from baserate.terms.programme import Programme
+from baserate.terms.schemas import AUDITED_INTERACTIONS
 from baserate.terms.words import ALL, LabelerKind
 
 #: Reasons for setting a row aside that are no fault of the data: traffic kept out on purpose, rows
@@ -125,6 +126,8 @@ class GateInputs:
         """Per day and logging table."""
         counts: dict[date, dict[str, RowCount]] = {}
         for row in self.audit.to_pylist():
+            if row["source_table"] == AUDITED_INTERACTIONS:
+                continue
             table = counts.setdefault(row["ds"], {})
             before = table.get(row["source_table"], RowCount(0, 0, {}))
             table[row["source_table"]] = _counted(before, row["measure"], row["value"])

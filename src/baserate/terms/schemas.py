@@ -242,19 +242,22 @@ QUARANTINE = TableSchema(
     ),
     ("source_table", "row_key", "reason", "row_json"),
 )
+#: What ``audit`` says of the records themselves stands under this name.
+AUDITED_INTERACTIONS = "interactions"
 AUDIT = TableSchema(
     "audit",
-    "Per day and logging table: rows in = rows used + rows quarantined, by reason.",
+    "Per day and logging table: rows in = rows used + rows quarantined, by reason. Under "
+    "interactions: how many there are, and how many have no score of a policy.",
     (
         Column("ds", "date", "The day."),
-        Column("source_table", "string", "The logging table."),
+        Column("source_table", "string", "The logging table, or interactions."),
         Column(
             "measure",
             "string",
             "rows_in, rows_used, quarantined:<reason>, late, or left_out (by the mapping's "
-            "`where`; not part of rows_in).",
+            "`where`; not part of rows_in). Of interactions: units, no_score:<policy>.",
         ),
-        Column("value", "int64", "Number of rows."),
+        Column("value", "int64", "Number of rows, or of interactions."),
     ),
     ("source_table", "measure"),
 )
