@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from baserate.flows.workspace import digest
 from baserate.images import (
@@ -76,17 +78,22 @@ def shown_as(stages: Stages) -> str | None:
 
 def references(stages: Stages, ds: date) -> Iterator[str]:
     """Reference of every picture that the day's sampled interactions show."""
-    ids = stages.store.read("samples", ds, ["interaction_id"])["interaction_id"].to_pylist()
-    for row in stages.sampled_interactions(ds, ids, ["turns"]).to_pylist():
-        yield from references_in(row)
+    ids = stages.store.read("samples", ds, ["interaction_id"])["interaction_id"]
+    for file in stages.store.files("interactions", ds):
+        yield from references_in(file, ids)
 
 
-def references_in(row: Mapping[str, Any]) -> Iterator[str]:
-    """Reference of every picture that one row of interactions shows."""
-    for turn in row["turns"]:
-        for pin in turn.get("components") or ():
-            if pin.get("image_ref"):
-                yield pin["image_ref"]
+def references_in(file: str, ids: pa.ChunkedArray) -> Iterator[str]:
+    """Reference of every picture that some interactions of a file show; reads no text."""
+    with pq.ParquetFile(file) as parquet:
+        paths = [parquet.schema.column(k).path for k in range(len(parquet.schema))]
+        leaves = [p for p in paths if p.startswith("turns.") and p.endswith(".image_ref")]
+        rows = parquet.read(columns=["interaction_id", *leaves])
+    shown = rows.filter(pc.is_in(rows["interaction_id"], value_set=ids.combine_chunks()))
+    pins = pc.list_flatten(pc.struct_field(pc.list_flatten(shown["turns"]), "components"))
+    for reference in pc.struct_field(pins, "image_ref").to_pylist():
+        if reference:
+            yield reference
 
 
 def pictures_of(stages: Stages, ds: date) -> dict[str, Picture] | None:

@@ -41,7 +41,7 @@ class WebPictures:
         self._config = config
         self._allowed = allowed
         self._private = {host.lower() for host in config.private_hosts}
-        self._certificates = ssl.create_default_context()
+        self._certificates: ssl.SSLContext | None = None
         self._clients: dict[str, httpx.Client] = {}
         self._lock = threading.Lock()
 
@@ -111,6 +111,8 @@ class WebPictures:
     def _client(self, netloc: str) -> httpx.Client:
         """One client per host: a connection checked for one host never serves another."""
         with self._lock:
+            if self._certificates is None:
+                self._certificates = ssl.create_default_context()
             if netloc not in self._clients:
                 self._clients[netloc] = httpx.Client(
                     verify=self._certificates, trust_env=False, follow_redirects=False

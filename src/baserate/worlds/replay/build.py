@@ -18,6 +18,7 @@ from baserate.worlds.replay.inventory import Inventory, build_inventory, judge_t
 from baserate.worlds.replay.made_up import made_up_material
 from baserate.worlds.replay.material import Material
 from baserate.worlds.replay.people import draw_users
+from baserate.worlds.replay.photos import copy_photos
 from baserate.worlds.replay.platform import Day, draw_day, draw_leaning
 from baserate.worlds.replay.programme_file import programme_yaml
 from baserate.worlds.replay.reviews import reviews
@@ -156,7 +157,8 @@ def _build(out: Path, material: Material, spec: ReplaySpec, told: Progress) -> R
         rows.update(_write_day(out, spec, inventory, day, census, counts))
         told(str(day.ds), index + 2, spec.days + 1)
     rows["truth"] = write_parquet(census.table(spec.period()), out / "truth.parquet")
-    (out / "baserate.yaml").write_text(programme_yaml(material, spec), encoding="utf-8")
+    text = programme_yaml(material, spec, pictures=copy_photos(out))
+    (out / "baserate.yaml").write_text(text, encoding="utf-8")
     quality = {p: counts.quality(j) for j, p in enumerate(inventory.policies)}
     return ReplayWorld(
         out, material.name, material.note, spec, inventory.policies, dict(rows), quality

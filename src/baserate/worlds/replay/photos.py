@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 from baserate.terms.errors import EngineError
@@ -49,6 +51,20 @@ PHOTOS = (
     Photo("rocket.jpg", "Rocket at launch", "a rocket rising on a bright plume"),
     Photo("text.png", "Printed text", "a few words of a printed sentence"),
 )
+
+
+#: Folder of a replay that the photographs are copied to.
+FOLDER = "photos"
+
+
+def copy_photos(out: Path) -> bool:
+    """Copy the photographs into a replay's folder; False where scikit-image is not installed."""
+    if find_spec("skimage") is None or find_spec("PIL") is None:
+        return False
+    (out / FOLDER).mkdir(parents=True)
+    for photo in PHOTOS:
+        shutil.copyfile(photo_path(photo.image_ref()), out / FOLDER / photo.file)
+    return True
 
 
 def photo_path(image_ref: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from baserate.worlds.replay.material import Material
+from baserate.worlds.replay.photos import FOLDER, PREFIX
 from baserate.worlds.replay.spec import ReplaySpec
 from baserate.worlds.replay.write import SITE_COLUMNS
 
@@ -19,16 +20,27 @@ _TABLES = {
     "components": ("logs/components/ds={ds}/*.parquet", "the Pins shown, in order"),
     "scores": ("logs/scores/ds={ds}/*.parquet", "the risk scorer, per response and per Pin"),
 }
+_PICTURES = f"""\
+images:  # pictures of sampled Pins, kept when the sample is drawn
+  prefixes: {{"{PREFIX}": "{FOLDER}/"}}
+"""
 
 
-def programme_yaml(material: Material, spec: ReplaySpec) -> str:
-    """The text of ``baserate.yaml`` for a replay in the same folder."""
+def programme_yaml(material: Material, spec: ReplaySpec, *, pictures: bool = False) -> str:
+    """The text of ``baserate.yaml`` for a replay in the same folder.
+
+    Args:
+        material: Texts and policies.
+        spec: Days, sizes, seed.
+        pictures: Whether the photographs of its Pins are in the folder.
+    """
     return "\n\n".join(
         [
             _head(material, spec),
             _tables(),
             _policies(material),
             _rest(),
+            *([_PICTURES] if pictures else []),
         ]
     )
 
