@@ -319,3 +319,26 @@ def test_a_candidate_is_probed_on_its_own_labels_beside_the_judge(
         }
     assert all(versions & probed for versions in run_by.values())
     assert not run_by["labels"] & run_by["candidate_sharp"]
+
+
+def test_the_frontier_puts_every_judge_that_was_run_beside_the_programmes(
+    run: Run, workspace: Path, tmp_path: Path
+) -> None:
+    read(run, "run", "sharp", "-w", workspace)
+    read(run, "run", "yes_man", "-w", workspace)
+    told = read(run, "frontier", "-w", workspace)
+    for policy in dict.fromkeys(p["policy"] for p in told["points"]):
+        points = {p["judge"]: p for p in told["points"] if p["policy"] == policy}
+        assert set(points) == {"judge", "sharp", "yes_man"}
+        assert {p["cost"] for p in points.values()} == {0.0}
+        errors = {n: p["std_error"][0] for n, p in points.items()}
+        assert errors["judge"] == pytest.approx(errors["sharp"]), "the same confidence"
+        for p in points.values():
+            low, high = p["std_error"][1:]
+            assert low < p["std_error"][0] < high
+            assert not p["dominated_by"] or errors[p["dominated_by"]] < p["std_error"][0]
+    chart = tmp_path / "frontier.svg"
+    code, out, _ = run("judge", "frontier", "-w", workspace, "--chart", chart)
+    assert code == 0
+    assert "on the frontier" in out
+    assert chart.read_text().count("yes_man") >= 1

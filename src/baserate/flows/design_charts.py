@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from baserate.flows.explaining import UnitExplanation
 
 #: Grey that can be read on white and on black.
-_INK = "#7d838c"
+INK = "#7d838c"
 #: Okabe and Ito's colours, without black and yellow: told apart by most colour-blind readers.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#8c6d31",
             "#a97bc4")  # fmt: skip
@@ -52,11 +52,11 @@ def budget_chart(plan: BudgetPlan) -> Any:
     )
     today = (
         alt.Chart(alt.Data(values=[{"human": plan.human, "told": "today"}]))
-        .mark_rule(strokeDash=[4, 4], color=_INK)
+        .mark_rule(strokeDash=[4, 4], color=INK)
         .encode(x="human:Q")
     )
     lines = base.mark_line(strokeWidth=2) + base.mark_point(size=45, filled=True)
-    return _styled((today + lines).properties(width=460, height=300, title=_title(plan)))
+    return styled((today + lines).properties(width=460, height=300, title=_title(plan)))
 
 
 def _title(plan: BudgetPlan) -> Any:
@@ -97,7 +97,7 @@ def needed_chart(plan: PrecisionPlan) -> Any:
     wanted = f"{plan.measure.replace('_', ' ')} {plan.wanted:g}"
     title = alt.TitleParams(f"Labels for a {wanted}", subtitle=f"{plan.split}; frame of {plan.day}")
     points = base.mark_point(size=80, filled=True)
-    return _styled(points.properties(width=460, height=alt.Step(26), title=title))
+    return styled(points.properties(width=460, height=alt.Step(26), title=title))
 
 
 def comparison_chart(found: DesignComparison) -> Any:
@@ -130,7 +130,7 @@ def comparison_chart(found: DesignComparison) -> Any:
         f"as on {found.day}",
     )
     height = max(26, 9 * len(order) + 8) * len(found.policies)
-    return _styled(points.properties(width=460, height=height, title=title))
+    return styled(points.properties(width=460, height=height, title=title))
 
 
 def save_chart(chart: Any, path: Path) -> Path:
@@ -167,23 +167,24 @@ def _scale(domain: list[str], values: tuple[str, ...]) -> Any:
     return alt.Scale(domain=domain, range=[values[i % len(values)] for i in range(len(domain))])
 
 
-def _styled(chart: Any) -> Any:
+def styled(chart: Any) -> Any:
+    """A chart in the house's colours, without a background of its own."""
     return (
         chart.configure(background="transparent", font="sans-serif")
         .configure_view(stroke=None)
         .configure_title(
-            color=_INK, subtitleColor=_INK, anchor="start", fontSize=14, subtitleFontSize=11
+            color=INK, subtitleColor=INK, anchor="start", fontSize=14, subtitleFontSize=11
         )
         .configure_axis(
-            labelColor=_INK,
-            titleColor=_INK,
-            gridColor=_INK,
+            labelColor=INK,
+            titleColor=INK,
+            gridColor=INK,
             gridOpacity=0.25,
             domain=False,
-            tickColor=_INK,
+            tickColor=INK,
             labelLimit=240,
         )
-        .configure_legend(labelColor=_INK, titleColor=_INK, labelLimit=320, symbolSize=70)
+        .configure_legend(labelColor=INK, titleColor=INK, labelLimit=320, symbolSize=70)
     )
 
 
@@ -204,7 +205,7 @@ def explanation_chart(told: UnitExplanation) -> Any:
     )
     chart = (
         alt.Chart(alt.Data(values=values))
-        .mark_bar(stroke=_INK, strokeWidth=0.5)
+        .mark_bar(stroke=INK, strokeWidth=0.5)
         .encode(
             x=alt.X("share:Q", stack="zero", title="share of its size", axis=alt.Axis(format="%")),
             y=alt.Y("phase:N", title=None),
@@ -213,4 +214,4 @@ def explanation_chart(told: UnitExplanation) -> Any:
         )
         .properties(width=460, height=alt.Step(34), title=title)
     )
-    return _styled(chart)
+    return styled(chart)

@@ -86,6 +86,15 @@ class PricedJudge(Protocol):
         """What labelling would cost, without asking anything."""
         ...
 
+    def paid_per_unit(
+        self, units: Sequence[UnitContent], policies: Sequence[Policy]
+    ) -> float | None:
+        """Price of one of these units under all policies, by the answers kept.
+
+        None where no answer is kept under one of the policies, or no price is known.
+        """
+        ...
+
 
 def no_label(reason: NoLabelReason) -> SubjectVerdict:
     """The verdict of a subject that was asked about and has none."""

@@ -184,6 +184,27 @@ class ChatJudge:
         price.add_tokens(Tokens(asked, said))
         return Bill(pairs, calls, asked, said, price.cost)
 
+    def paid_per_unit(
+        self, units: Sequence[UnitContent], policies: Sequence[Policy]
+    ) -> float | None:
+        """Price of one of these units under all policies, by the answers kept.
+
+        None where no answer is kept under one of the policies, or no price is known: none in the
+        programme, or an endpoint that does not count tokens.
+        """
+        total = 0.0
+        for policy in policies:
+            questions, _ = self._questions([u for u in units if not u.is_gone], policy)
+            kept = self._cache.get(questions)
+            price = Usage(self._config.price_per_1k_input, self._config.price_per_1k_output)
+            for answer in kept.values():
+                price.add_tokens(answer.tokens)
+            asked = sum(len(questions[key].units) for key in kept)
+            if not asked or price.cost == 0.0:
+                return None
+            total += price.cost / asked
+        return total
+
     def close(self) -> None:
         """Close the cache."""
         self._cache.close()

@@ -102,6 +102,15 @@ class Panel:
             sum(b.cost for b in bills),
         )
 
+    def paid_per_unit(
+        self, units: Sequence[UnitContent], policies: Sequence[Policy]
+    ) -> float | None:
+        """The members' prices of one unit added up; None where one of them is not known."""
+        priced = [m for m in self.members.values() if isinstance(m, PricedJudge)]
+        paid = [m.paid_per_unit(units, policies) for m in priced]
+        known = [p for p in paid if p is not None]
+        return sum(known) if len(known) == len(paid) else None
+
     def label(self, units: Sequence[UnitContent], policy: Policy) -> Iterator[UnitVerdicts]:
         """Every member labels, one after another; then the verdicts they come to, in order.
 

@@ -1,0 +1,211 @@
+"""All judges of a workspace side by side: what each costs, and how precise a rate it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from baserate.engines.keyed_hash import prn_array
+from baserate.flows.candidates import make_candidate
+from baserate.flows.quality import candidate_table, gather, judge_labels
+from baserate.flows.stages import Stages
+from baserate.labels.judges.base import PricedJudge
+from baserate.labels.quality import LabelPairs, Slice, judge_quality
+from baserate.labels.quality.frontier import (
+    ALL_POLICIES,
+    FrontierPoint,
+    ReviewedUnits,
+    dominated,
+    pooled_terms,
+    relative_error,
+    variance_terms,
+)
+from baserate.stats.arrays import Array
+from baserate.terms.errors import LabelError
+from baserate.terms.words import SubjectKind
+
+#: The programme's own judge among the candidates.
+PROGRAMME_JUDGE = "judge"
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Every judge that has labelled the people's sample.
+
+    Attributes:
+        points: A point per judge and policy, and per judge over all policies.
+        days: Days with people's labels.
+        currency: What costs are written with.
+        level: Confidence level of every interval.
+        left_out: Policies with too few violating interactions to say anything.
+    """
+
+    points: tuple[FrontierPoint, ...]
+    days: tuple[date, ...]
+    currency: str
+    level: float
+    left_out: tuple[str, ...]
+
+    def of(self, policy: str) -> list[FrontierPoint]:
+        """The points of one policy, the smallest error first."""
+        return sorted((p for p in self.points if p.policy == policy), key=lambda p: p.std_error)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The frontier as plain values."""
+        return {
+            "days": [str(d) for d in self.days],
+            "currency": self.currency,
+            "level": self.level,
+            "left_out": list(self.left_out),
+            "points": [p.as_dict() for p in self.points],
+        }
+
+
+def judge_frontier(stages: Stages, days: Sequence[date], *, min_n: int) -> Frontier:
+    """The programme's judge and every candidate that was run, on the same interactions.
+
+    A policy under which people found fewer violating interactions than ``gates.min_positives``
+    (and 2) is left out: its rate has no error worth comparing.
+
+    Raises: LabelError if no policy is left.
+    """
+    pairs = _paired(stages, days)
+    drawn = _drawn(stages, days)
+    cost = {name: _cost(stages, days, name) for name in pairs}
+    level = stages.programme.estimation.level
+    least = max(2, stages.programme.gates.min_positives)
+    points: list[FrontierPoint] = []
+    left_out = []
+    terms: dict[str, list[tuple[Any, Array]]] = {name: [] for name in pairs}
+    every = pairs[PROGRAMME_JUDGE]
+    names, number = np.unique(every.interaction, return_inverse=True)
+    for policy in stages.programme.policy_ids():
+        at = np.flatnonzero(every.policy == policy)
+        if every.truth[at].sum() < least:
+            left_out.append(policy)
+            continue
+        units = _units(every.where(every.policy == policy), drawn, stages.programme.salt)
+        mine = {n: p.where(p.policy == policy) for n, p in pairs.items()}
+        found = {n: variance_terms(units, _score(p)) for n, p in mine.items()}
+        for name, values in found.items():
+            terms[name].append((number[at], values))
+        points += _points(policy, mine, found, cost, level, min_n)
+    if not points:
+        raise _too_few(least)
+    if len(stages.programme.policies) - len(left_out) > 1:
+        pooled = {n: pooled_terms(t, names.size) for n, t in terms.items()}
+        kept = ~np.isin(every.policy, left_out)
+        whole = {n: p.where(kept) for n, p in pairs.items()}
+        points += _points(ALL_POLICIES, whole, pooled, cost, level, min_n)
+    return Frontier(
+        tuple(points), tuple(days), stages.programme.costs.currency, level, tuple(left_out)
+    )
+
+
+def _paired(stages: Stages, days: Sequence[date]) -> dict[str, LabelPairs]:
+    """Judges by name, each on the whole interactions that all of them and people labelled."""
+    evidence = gather(stages, days)
+    names = [
+        name
+        for name in stages.programme.candidates
+        if any(stages.store.current(candidate_table(name), d) for d in days)
+    ]
+    labels = {PROGRAMME_JUDGE: evidence.judge}
+    labels |= {name: judge_labels(stages, days, name) for name in names}
+    found = {}
+    for name, told in labels.items():
+        pairs = evidence.pairs(told)
+        whole = pairs.kind == str(SubjectKind.INTERACTION)
+        found[name] = pairs.where(whole & ~np.isnan(pairs.truth))
+    keys = {n: np.char.add(np.char.add(p.policy, "\x1f"), p.interaction) for n, p in found.items()}
+    shared = keys[PROGRAMME_JUDGE]
+    for of in keys.values():
+        shared = np.intersect1d(shared, of)
+    return {n: p.where(np.isin(keys[n], shared)) for n, p in found.items()}
+
+
+def _drawn(stages: Stages, days: Sequence[date]) -> dict[str, tuple[float, float, float]]:
+    """Per reviewed interaction: pi1, pi2, and the share of its day's sample that was reviewed."""
+    found = {}
+    for ds in days:
+        columns = ["interaction_id", "inclusion_prob"]
+        first = stages.store.read("samples", ds, columns)
+        second = stages.store.read("review_samples", ds, columns)
+        probs = dict(zip(*(first[c].to_pylist() for c in columns), strict=True))
+        share = len(second) / len(first)
+        for id_, prob in zip(*(second[c].to_pylist() for c in columns), strict=True):
+            found[id_] = (probs[id_], prob, share)
+    return found
+
+
+def _units(
+    pairs: LabelPairs, drawn: Mapping[str, tuple[float, float, float]], salt: str
+) -> ReviewedUnits:
+    ids = pairs.interaction.tolist()
+    first, second, share = np.array([drawn[i] for i in ids]).T
+    fold = (prn_array(ids, f"{salt}/frontier") * _FOLDS).astype(np.int64)
+    return ReviewedUnits(pairs.truth, first, second, share, fold)
+
+
+def _score(pairs: LabelPairs) -> Array:
+    """The judge's confidence; its bare verdict where it gave none; NaN without a verdict."""
+    score = np.where(np.isnan(pairs.confidence), pairs.said, pairs.confidence)
+    return np.where(np.isnan(pairs.said), np.nan, score)
+
+
+def _points(
+    policy: str,
+    pairs: Mapping[str, LabelPairs],
+    terms: Mapping[str, Array],
+    cost: Mapping[str, float | None],
+    level: float,
+    min_n: int,
+) -> list[FrontierPoint]:
+    beaten = dominated(terms, cost, level)
+    found = []
+    for name, of in pairs.items():
+        slice_ = Slice(policy, str(SubjectKind.INTERACTION))
+        told = judge_quality(of, slice_, level=level, min_n=min_n)["informedness"]
+        by, surely = beaten.get(name, ("", False))
+        found.append(
+            FrontierPoint(
+                judge=name,
+                policy=policy,
+                n=int(np.unique(of.interaction).size),
+                n_violating=int(of.truth.sum()),
+                cost=cost[name],
+                informedness=(told.value, told.low, told.high),
+                std_error=relative_error(terms[name], level),
+                dominated_by=by,
+                surely=surely,
+            )
+        )
+    return found
+
+
+def _cost(stages: Stages, days: Sequence[date], name: str) -> float | None:
+    """Price of 1,000 interactions under all policies: 0 for a judge without a bill."""
+    judge = stages.judge_of_programme if name == PROGRAMME_JUDGE else make_candidate(stages, name)
+    if not isinstance(judge, PricedJudge):
+        return 0.0
+    units = []
+    for ds in days:
+        ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
+        units += stages.content(ds, ids.to_pylist())
+    paid = judge.paid_per_unit(units, stages.programme.policies)
+    return None if paid is None else 1000.0 * paid
+
+
+def _too_few(least: int) -> LabelError:
+    return LabelError(
+        "no policy has enough violating interactions to tell judges apart by the rate's error",
+        code="too_few_violating",
+        where="review_labels",
+        expected=f"{least} or more under one policy (gates.min_positives)",
+        hint="review more days, or give earlier days with --from",
+    )
