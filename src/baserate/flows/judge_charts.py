@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from baserate.flows.design_charts import INK, styled
+from baserate.labels.quality.frontier import ALL_POLICIES
 
 if TYPE_CHECKING:
     from baserate.flows.frontier import Frontier
+    from baserate.labels.quality.frontier import FrontierPoint
 
 
 def frontier_chart(frontier: Frontier, policy: str) -> Any:
@@ -15,9 +17,12 @@ def frontier_chart(frontier: Frontier, policy: str) -> Any:
     import altair as alt
 
     points = [p for p in frontier.of(policy) if p.cost is not None]
+    together: dict[tuple[float, float], list[str]] = {}
+    for p in points:
+        together.setdefault(_place(p), []).append(p.judge)
     values = [
         {
-            "judge": p.judge,
+            "judge": ", ".join(together.pop(_place(p), [])),
             "cost": p.cost,
             "error": p.std_error[0],
             "low": p.std_error[1],
@@ -28,7 +33,7 @@ def frontier_chart(frontier: Frontier, policy: str) -> Any:
         }
         for p in points
     ]
-    money = f" {frontier.currency}" if frontier.currency else ""
+    money = f", {frontier.currency}" if frontier.currency else ""
     x = alt.X("cost:Q", title=f"price of 1,000 interactions under all policies{money}")
     base = alt.Chart(alt.Data(values=values)).encode(x=x)
     y = alt.Y("error:Q", title="relative standard error of the rate", axis=alt.Axis(format="%"))
@@ -51,8 +56,14 @@ def frontier_chart(frontier: Frontier, policy: str) -> Any:
         .mark_line(interpolate="step-after", color="#0072b2", strokeDash=[4, 4])
         .encode(x=x, y=y)
     )
+    name = "all policies" if policy == ALL_POLICIES else policy.replace("_", " ")
     title = alt.TitleParams(
-        f"What a judge costs, and the error it leaves: {policy.replace('_', ' ')}",
+        f"What a judge costs, and the error it leaves: {name}",
         subtitle="filled: no other judge costs as little and leaves as small an error",
     )
     return styled((line + ends + dots + names).properties(width=460, height=300, title=title))
+
+
+def _place(point: FrontierPoint) -> tuple[float, float]:
+    """Where a point is seen: judges at one place share a name tag."""
+    return round(point.cost or 0.0, 2), round(point.std_error[0], 3)
