@@ -12,13 +12,15 @@ def main() -> None:
     # which a sum is added up from one machine to the next.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from baserate.cli.app import app
-    from baserate.cli.screen import fail
+    from baserate.cli.screen import fail, fail_unexpectedly
     from baserate.terms.errors import BaserateError
 
     try:
         app(prog_name="baserate")
     except BaserateError as error:
         sys.exit(fail(error, as_json="--json" in sys.argv))
+    except Exception as error:
+        sys.exit(fail_unexpectedly(error))
     except KeyboardInterrupt:
         print("\nstopped; run the same command again to go on", file=sys.stderr)
         sys.exit(130)

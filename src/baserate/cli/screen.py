@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ from baserate.terms.errors import BaserateError, ReleaseHeld, VerificationFailed
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+#: Innermost calls that an unexpected error is told by.
+_FRAMES = 8
 
 
 def story() -> Console:
@@ -51,6 +56,28 @@ def fail(error: BaserateError, *, as_json: bool) -> int:
         console.print(f"[bold red]error[/] ({error.code}) ", end="")
         console.print(str(error), markup=False, soft_wrap=True)
     return 1 if isinstance(error, ReleaseHeld | VerificationFailed) else 2
+
+
+def fail_unexpectedly(error: Exception) -> int:
+    """Tell where an error came up that nobody expected, and return the exit code.
+
+    What the error says is not shown: libraries quote the value that they fail on, which may be
+    what somebody wrote. With BASERATE_LOG_LEVEL=debug all of it is shown.
+    """
+    console = story()
+    if os.environ.get("BASERATE_LOG_LEVEL", "").lower() == "debug":
+        console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
+        return 2
+    console.print(f"[bold red]error[/] (unexpected) {type(error).__name__}, at", soft_wrap=True)
+    for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]:
+        where = f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        console.print(where, markup=False, soft_wrap=True)
+    console.print(
+        "  hint: this is a bug: report it with these lines. What the error says may quote content "
+        "and is left out; BASERATE_LOG_LEVEL=debug shows it",
+        soft_wrap=True,
+    )
+    return 2
 
 
 def table(

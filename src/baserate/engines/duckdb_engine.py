@@ -194,7 +194,7 @@ class DuckDBEngine:
         except BaserateError:
             raise
         except (duckdb.Error, IbisError, pa.ArrowException) as error:
-            raise self._explain(error, what) from error
+            raise self._explain(error, what) from None  # DuckDB quotes values
 
     def _explain(self, error: Exception, what: str | None) -> BaserateError:
         text = str(error)

@@ -125,15 +125,19 @@ class Eraser:
         rule = _rule(schema)
         if not n or rule is None:
             return 0
-        found = f"({self._is_whole(rule, ds)} OR {_on(ds, rule.found)}) AND {rule.has_content}"
-        erased = f"coalesce(({found}) OR {rule.blank}, false)"
-        rows = f"SELECT *, {erased} AS erased FROM {_file(source)}"
-        rows = rule.around.replace("{rows}", rows)
-        columns = ", ".join(_written(rule, c) for c in schema.columns)
-        self._engine.rows(
-            f"COPY (SELECT {columns} FROM ({rows})) TO {_text(target)} "
-            "(FORMAT parquet, COMPRESSION zstd)"
+        found = f"({self._is_whole(rule, ds)} OR {_on(ds, rule.found)})"
+        erased = f"coalesce({found} AND {rule.has_content} OR {rule.blank}, false)"
+        query = (
+            _together(rule, schema, source, erased)
+            if rule.around
+            else _apart(rule, schema, source, erased)
         )
+        copy = f"COPY ({query}) TO {_text(target)} (FORMAT parquet, COMPRESSION zstd)"
+        self._engine.rows("SET preserve_insertion_order = false")
+        try:
+            self._engine.rows(copy)
+        finally:
+            self._engine.rows("SET preserve_insertion_order = true")
         return n
 
     def interactions(self, source: Path | str, schema: TableSchema, ds: str) -> set[str]:
@@ -206,7 +210,7 @@ class _Rule:
         without: Columns as they are without content.
         blank: Whether a row was erased before and must be written anew with the others.
         by_day: Whether the table's day is the content's day.
-        around: A query around the rows, where what a row becomes depends on others.
+        around: A query around the rows, where what a row becomes depends on others; else empty.
     """
 
     found: str
@@ -214,7 +218,7 @@ class _Rule:
     without: Mapping[str, str]
     blank: str = "false"
     by_day: bool = True
-    around: str = "{rows}"
+    around: str = ""
 
 
 _OF_INTERACTION = f"interaction_id IN (SELECT id FROM {_IDS})"
@@ -366,11 +370,31 @@ def erasing(engine: DuckDBEngine, erased: Erased) -> Iterator[Eraser]:
         engine.rows("DROP MACRO IF EXISTS erased_pseudonym")
 
 
-def _written(rule: _Rule, column: Column) -> str:
-    name = identifier(column.name)
-    value = rule.without.get(column.name)
-    kept = name if value is None else f"CASE WHEN erased THEN {value} ELSE {name} END"
-    return f"CAST({kept} AS {DUCKDB_TYPES[column.type]}) AS {name}"
+def _apart(rule: _Rule, schema: TableSchema, source: Path | str, erased: str) -> str:
+    """Rows that stay are copied as they are, the others made: texts of the many are not touched."""
+    stay = ", ".join(_typed(c, identifier(c.name)) for c in schema.columns)
+    go = ", ".join(_typed(c, rule.without.get(c.name, identifier(c.name))) for c in schema.columns)
+    file = _file(source)
+    return (
+        f"SELECT {stay} FROM {file} WHERE NOT {erased} UNION ALL SELECT {go} FROM {file} "
+        f"WHERE {erased}"
+    )
+
+
+def _together(rule: _Rule, schema: TableSchema, source: Path | str, erased: str) -> str:
+    """What a row becomes depends on other rows."""
+    rows = rule.around.replace("{rows}", f"SELECT *, {erased} AS erased FROM {_file(source)}")
+
+    def value(column: Column) -> str:
+        name = identifier(column.name)
+        without = rule.without.get(column.name)
+        return name if without is None else f"CASE WHEN erased THEN {without} ELSE {name} END"
+
+    return f"SELECT {', '.join(_typed(c, value(c)) for c in schema.columns)} FROM ({rows})"
+
+
+def _typed(column: Column, value: str) -> str:
+    return f"CAST({value} AS {DUCKDB_TYPES[column.type]}) AS {identifier(column.name)}"
 
 
 def _on(ds: str, condition: str) -> str:

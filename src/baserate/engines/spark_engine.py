@@ -232,7 +232,7 @@ class SparkEngine:
         except BaserateError:
             raise
         except (PySparkException, Py4JError, IbisError, pa.ArrowException) as error:
-            raise self._explain(error, what) from error
+            raise self._explain(error, what) from None  # Spark quotes values
 
     def _explain(self, error: Exception, what: str | None) -> BaserateError:
         if (broken := broken_file(self._scanned)) is not None:

@@ -41,8 +41,9 @@ _LOCAL = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
 _JAVA_OPTIONS = "-Duser.timezone=UTC"
-#: Spark's own story is not the reader's; errors reach them as exceptions.
-_LOGGING = """rootLogger.level = error
+#: Spark's own story is not the reader's; errors reach them as exceptions. Its log of a failed
+#: task would quote the value that it failed on.
+_LOGGING = """rootLogger.level = fatal
 rootLogger.appenderRef.stderr.ref = stderr
 appender.stderr.type = Console
 appender.stderr.name = stderr

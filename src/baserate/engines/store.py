@@ -221,7 +221,7 @@ class Store:
                 with pq.ParquetFile(file) as parquet:
                     parts.append(parquet.read(columns=wanted).select(wanted))
             except (pa.ArrowException, OSError) as error:
-                raise commit.broken(file, type(error).__name__) from error
+                raise commit.broken(file, type(error).__name__) from None
         schema = pa.schema([commit.schema.arrow().field(name) for name in wanted])
         return pa.concat_tables(parts).cast(schema)
 

@@ -10,6 +10,9 @@ from baserate.engines.conform import identifier
 from baserate.terms.errors import TableError
 from baserate.terms.schemas import TableSchema
 
+#: Key columns that may quote what people wrote: errors name them and not their values.
+_MAY_HOLD_TEXT = ("row_json", "row_key", "image_ref")
+_NOT_SHOWN = "(not shown)"
 #: Runs a SQL query with parameters and gives all its rows.
 Query = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
 
@@ -86,5 +89,8 @@ def _key_list(schema: TableSchema) -> str:
 
 
 def _key_text(schema: TableSchema, values: Sequence[object]) -> str:
-    shown = {name: str(v)[:80] for name, v in zip(schema.key, values, strict=False)}
+    shown = {
+        name: _NOT_SHOWN if name in _MAY_HOLD_TEXT else str(v)[:80]
+        for name, v in zip(schema.key, values, strict=False)
+    }
     return json.dumps(shown, ensure_ascii=False)

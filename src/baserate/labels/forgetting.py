@@ -62,7 +62,7 @@ def forget_content(
             where=path.name,
             got=type(error).__name__,
             hint="mend it or remove it, then run the same command",
-        ) from error
+        ) from None
     return n
 
 

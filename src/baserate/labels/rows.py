@@ -87,7 +87,7 @@ def read_rows(path: Path, wanted: Wanted) -> Iterator[FileRow]:
             where=path.name,
             got=error.strerror or type(error).__name__,
             hint="check that the file exists and that its permissions let it be read",
-        ) from error
+        ) from None
 
 
 # --- CSV ------------------------------------------------------------------------------------
@@ -200,13 +200,13 @@ def _parquet_rows(path: Path, wanted: Wanted) -> Iterator[FileRow]:
                 first += batch.num_rows
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError):
         raise LabelError(
             "not a readable Parquet file",
             code="unreadable_file",
             where=path.name,
             hint="the file may be cut off or still being written: write it again, whole",
-        ) from error
+        ) from None
 
 
 def _batch_rows(batch: pa.RecordBatch, first: int, wanted: Wanted) -> Iterator[FileRow]:

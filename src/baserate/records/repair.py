@@ -49,7 +49,7 @@ def repaired_copies(files: Iterable[str], folder: Path) -> dict[str, str]:
                 expected="a whole Parquet file",
                 got=type(error).__name__,
                 hint="write or copy the file again, then run the same command",
-            ) from error
+            ) from None
     return copies
 
 
