@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +17,7 @@ from baserate.terms.programme import Programme
 from baserate.terms.programme_file import load_programme
 
 TWO = ("requests", "responses")
+SECRET = b"0123456789abcdef0123456789abcdef"
 
 
 def mapped(tables, **changes) -> Programme:
@@ -173,12 +177,13 @@ def test_what_is_withheld_stays_so_whatever_an_expression_makes_of_it(engine, lo
     drop = {"requests": ["mail"], "components": ["notes"]}
     privacy = {"key_env": "K", "pseudonyms": ["user_id"], "drop": drop}
     made = Programme.model_validate(made.model_dump(mode="json") | {"privacy": privacy})
-    key = PseudonymKey(b"0123456789abcdef0123456789abcdef")
-    built = build_records(engine, made, logs.base, DAY, key)
+    built = build_records(engine, made, logs.base, DAY, PseudonymKey(SECRET))
     (row,) = engine.to_arrow(built.interactions).to_pylist()
     aside = engine.to_arrow(built.quarantine).to_pylist()
     assert len(row["user_id"]) == 32
     assert (row["surface"], row["turns"][0]["components"][0]["title"]) == (None, None)
     assert {r["reason"] for r in aside} == {"no_response", "orphan"}
     text = str([row, aside])
+    (bob,) = [json.loads(r["row_json"])["who"] for r in aside if r["reason"] == "no_response"]
+    assert bob == hmac.new(SECRET, b"bob", "sha256").hexdigest()[:32], "found when bob is erased"
     assert not any(raw in text for raw in ("ann", "bob", "home", "secret"))

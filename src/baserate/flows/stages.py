@@ -193,9 +193,10 @@ class Stages:
             return None
         tables = self.programme.tables.present()
         named = {
-            tables[t].columns.get("user_id", "user_id")
+            column
             for t in ("users", "requests")
             if t in tables
+            for column in tables[t].reads("user_id")
         }
         return RawIds(key, tuple(sorted({*named, "user_id"})))
 

@@ -59,7 +59,7 @@ def _fields(table: LogTable, rows: ir.Table) -> ir.Table:
         key=json_fields(table.withheld.key(table.name, rows, table.key)),
         reason=rows.reason,
         detail=rows.detail,
-        row=json_fields(table.withheld.row(table.name, {c: rows[RAW][c] for c in table.raw})),
+        row=json_fields(table.withheld.row(table.name, {c: rows[RAW][c] for c in table.raw}, rows)),
         of_interaction=_interaction(rows),
     )
 

@@ -91,9 +91,24 @@ class Withheld:
             for name in key
         }
 
-    def row(self, table: str, raw: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
-        """The site's columns as the quarantine stores them."""
-        return {c: self._stored(table, c, v) for c, v in raw.items()}
+    def row(self, table: str, raw: Mapping[str, ir.Value], ours: ir.Table) -> dict[str, ir.Value]:
+        """The site's columns as the quarantine stores them.
+
+        What an id is expressed from holds the id's own pseudonym, by which a person is found.
+
+        Args:
+            table: The logging table.
+            raw: Its columns as they were read.
+            ours: The same rows in our columns.
+        """
+        stored = {c: self._stored(table, c, v) for c, v in raw.items()}
+        for name in _IDS:
+            by_expression = name in self._tables[table].expressions
+            if by_expression and name in self._hashed and not self._is_dropped(table, name):
+                read = [c for c in self._tables[table].reads(name) if c in stored]
+                stored |= dict.fromkeys(read, self._hidden(ours[name]))
+                break
+        return stored
 
     def _stored(self, table: str, theirs: str, value: ir.Value) -> ir.Value:
         """A site's column, or an element of an exploded list, which is what its list is."""
