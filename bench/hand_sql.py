@@ -190,7 +190,7 @@ def words(engine: str, day: str, salt: str) -> dict[str, str]:
     found = {
         "day": day,
         "event_day": f"{since} - DATE '{day}'" if duckdb else f"datediff({since}, DATE '{day}')",
-        "sort": "list_sort" if duckdb else "array_sort",
+        "sort": "list_sort" if duckdb else "sort_array",
         "collect": "list" if duckdb else "collect_list",
         "pin": record({f: f for f in _PIN}),
         "record": f"[{turn}]" if duckdb else f"array({turn})",

@@ -73,7 +73,7 @@ JOIN shown USING (interaction_id, turn)) TO '{out}' (FORMAT parquet, COMPRESSION
 SPARK = """
 WITH shown AS (
   SELECT interaction_id, turn, count(*) AS n, sum(impressions) AS exposure,
-    array_sort(collect_list(named_struct({pin_fields}))) AS components
+    sort_array(collect_list(named_struct({pin_fields}))) AS components
   FROM (SELECT *, 'pin' AS kind FROM parquet.`{base}/components/*/*.parquet`)
   GROUP BY interaction_id, turn)
 SELECT interaction_id, DATE '{day}' AS ds, requested_at AS started_at,

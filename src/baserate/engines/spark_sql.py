@@ -6,6 +6,8 @@ Imported only where Spark is used. What is mended here:
 * records may be collected into a list with nulls kept: a record is never null itself;
 * Spark has two timestamp types, with and without a zone, and Ibis takes them for one;
 * an empty list has the type it was given;
+* lists, which hold no nulls here, are sorted natively; their texts are joined without asking
+  for the length first, so an empty list gives empty text and not null;
 * tables in memory travel as Arrow, not through pandas, which makes nulls of NaN;
 * functions that rooms call by name (``hex_number``, ...) have their Spark form here.
 """
@@ -118,6 +120,16 @@ class SparkCompiler(PySparkCompiler):  # type: ignore[misc]
             include_null=include_null and not keeps_all,
             distinct=distinct,
         )
+
+    def visit_ArrayStringJoin(
+        self, op: ops.ArrayStringJoin, *, arg: sge.Expression, sep: sge.Expression
+    ) -> Any:
+        """The list once, not twice: without a length asked first, an empty list is empty text."""
+        return self.f.concat_ws(sep, arg)
+
+    def visit_ArraySort(self, op: ops.ArraySort, *, arg: sge.Expression) -> Any:
+        """By the type's own order: ``array_sort`` interprets a comparison per pair."""
+        return self.f.sort_array(arg)
 
     def visit_ScalarUDF(self, op: ops.ScalarUDF, **kw: sge.Expression) -> Any:
         """A function of the table above in its Spark form."""
