@@ -163,6 +163,35 @@ def test_a_part_is_stable_and_stands_for_all_and_a_calm_change_says_how_much_may
     assert "No interaction changes its verdict" in out
 
 
+def test_a_control_asks_the_same_words_again_and_shows_the_judges_unsteadiness(
+    run: Run, workspace: Path, tmp_path: Path, module_server: Any
+) -> None:
+    steady = module_server.respond
+
+    def unsteady(call: Any) -> Any:
+        """Asked again, it finds nothing in the beds whose number ends in 8."""
+        if "version 1 again" in call.system and "8\n" in call.block("q1") + "\n":
+            call.body["messages"][0]["content"] = "Holds one of: nothing."
+        return steady(call)
+
+    module_server.respond = unsteady
+    file = changed_file(tmp_path, document(WORDS[:2], "2"))
+    words = ("policy", "impact", file, "-w", workspace, "--control")
+    try:
+        code, out, err = run(*words, "--json")
+    finally:
+        module_server.respond = steady
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["bill"]["pairs"] == 2 * told["interactions_asked"]
+    again = told["control"]["changed"]
+    assert again
+    assert all(u["interaction_id"].endswith("8") for u in again)
+    assert {(u["before"], u["after"]) for u in again} == {("violating", "not_violating")}
+    code, out, _ = run(*words)
+    assert f"asked again change {len(again)} of 120 interactions" in out
+
+
 def test_a_candidate_is_looked_at_on_what_people_reviewed(
     run: Run, workspace: Path, tmp_path: Path
 ) -> None:

@@ -196,7 +196,7 @@ def test_a_wording_from_outside_is_measured_alike_and_may_not_hold_what_it_is_me
     mine.write_text(document(WORDS, "7").replace("A bunch of roses.", dev))
     code, _, err = run("policy", "optimise", "weeds", "-w", workspace, *words)
     assert code == 2
-    assert "holds the text of 1 item(s) of dev or test gold" in err
+    assert "this holds the text of 1 item(s) of dev or test gold" in err
 
 
 def test_where_nothing_is_better_nothing_is_proposed(

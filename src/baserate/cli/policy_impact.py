@@ -46,6 +46,10 @@ def impact(
         str | None,
         typer.Option("--candidate", help="A candidate in place of the programme's judge."),
     ] = None,
+    control: Annotated[
+        bool,
+        typer.Option("--control", help="Ask the current words again, too: is the judge steady?"),
+    ] = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -68,6 +72,7 @@ def impact(
             end=as_day(end, "--to"),
             n_units=units,
             candidate=candidate,
+            control=control,
             dry_run=dry_run,
         )
         currency = stages.programme.costs.currency
@@ -90,6 +95,7 @@ def _as_json(found: ImpactRun) -> dict[str, Any]:
         "changes": [asdict(c) for c in found.rewording.changes],
         "bill": None if found.bill is None else asdict(found.bill),
         "impact": None if found.impact is None else found.impact.as_dict(),
+        "control": None if found.control is None else found.control.as_dict(),
     }
 
 
@@ -115,6 +121,12 @@ def _show(found: ImpactRun, currency: str) -> None:
     if found.impact is not None:
         out.print()
         show_impact(found.impact)
+    if found.control is not None:
+        again = found.control.kinds[0]
+        out.print(
+            f"\nThe current words asked again change {again.n_changed:,} of {again.n:,} "
+            f"interactions, {_shares(again.share)} of the traffic: the judge's own unsteadiness."
+        )
 
 
 def bill_sentence(bill: Bill, currency: str = "", verb: str = "to ask") -> str:
@@ -226,6 +238,13 @@ def _show_changed(found: Impact) -> None:
     screen.table(("day", "interaction", "before", "after", "people, old wording"), units)
     if (more := len(found.changed) - _SHOWN) > 0:
         out.print(f"\nand {more:,} more: --json lists all")
+
+
+def _shares(share: Proportion) -> str:
+    from baserate.release import figures
+
+    value, low, high = (figures.share(x) for x in (share.value, share.low, share.high))
+    return f"{value} ({low} to {high})"
 
 
 def _words(verdict: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,24 +17,19 @@ from baserate.flows.optimised import (
     Optimised,
     Plan,
     Tried,
+    Way,
     earlier_look,
     keep_record,
     note,
 )
-from baserate.flows.policy_impact import rewording_of
 from baserate.flows.stages import Stages
+from baserate.flows.trials import Trials
 from baserate.flows.wordings import Bench, BudgetSpent, split_gold
 from baserate.labels.policies import (
     Edit,
     PolicyError,
     WrittenPolicy,
-    checked,
     document_text,
-    edited,
-    example_edit,
-    next_version,
-    read_edits,
-    removals,
     token_estimate,
     written_policies,
 )
@@ -46,15 +39,13 @@ from baserate.labels.quality.gains import (
     balanced_gain,
     most_that_could_be_shown,
 )
-from baserate.labels.quality.gold import Split, exposed, leaks
+from baserate.labels.quality.gold import Split, exposed
 from baserate.stats.arrays import BoolArray
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
-from baserate.terms.words import Verdict
 
 #: Edits that a wording may differ by.
 MAX_EDITS = 6
-_EXAMPLE_CHARS = 300
 #: A gain below this is rounding.
 _LEAST = 1e-12
 
@@ -90,14 +81,6 @@ def plan(stages: Stages, policy_id: str, asked: Asked) -> Plan:
 Tell = Callable[[str], None]
 
 
-class _Way(NamedTuple):
-    """A wording on the way up, or one from outside."""
-
-    edits: tuple[str, ...]
-    wording: WrittenPolicy
-    groups: tuple[str, ...] = ()
-
-
 class _Search:
     def __init__(
         self,
@@ -115,90 +98,18 @@ class _Search:
         if not self.bench.reads_policies(self.base):
             raise _reads_no_policy()
         self.bench.most_calls = asked.most_calls
-        self.version = next_version(self.base.version)
-        self.limit = max(asked.most_tokens, token_estimate(self.base.text()))
         self.gold = split_gold(gold_of(stages), self.policy, self.base)
         self.items = self.gold.by_split
-        self.refused: dict[str, str] = {}
+        self.trials = Trials(self.base, self.gold, asked)
         self.tried: list[Tried] = []
         self.stopped = False
         new = replace(self.base, version="never asked")
         self.new_bill = self.bench.bill(new, [i for s in Split for i in self.items[s]])
 
-    # --- what may be tried -----------------------------------------------------------------
-
-    def _edits(self, examples: Sequence[Edit] = ()) -> list[Edit]:
-        """Every edit that can be made to the current wording, the specialist's first."""
-        wanted = [e for path in self.asked.edits for e in read_edits(path)]
-        wanted += [*examples, *removals(self.base)]
-        return [e for e in wanted if self._may(e)]
-
-    def _may(self, edit: Edit) -> bool:
-        wording = edited(self.base, [edit], self.version)
-        fault = "it changes nothing" if wording.digest == self.base.digest else _fault(wording)
-        if fault and not edit.removes:
-            self.refused[edit.name] = fault
-        return not fault
-
-    def _fits(self, wording: WrittenPolicy, name: str) -> bool:
-        tokens = token_estimate(wording.text())
-        if tokens > self.limit:
-            self.refused.setdefault(name, f"about {tokens} tokens, {self.limit} allowed")
-        return tokens <= self.limit
-
-    def _examples(self, right: BoolArray, clauses: Sequence[str]) -> list[Edit]:
-        """Misjudged train items as examples, each resting on the clause most cited rightly."""
-        train = self.items[Split.TRAIN]
-        cited: dict[Verdict, Counter[str]] = {}
-        for item, is_right, clause in zip(train, right.tolist(), clauses, strict=True):
-            if is_right and clause in self.base.citable:
-                cited.setdefault(item.verdict, Counter())[clause] += 1
-        found = []
-        for item, is_right in zip(train, right.tolist(), strict=True):
-            if is_right or len(item.shown) > _EXAMPLE_CHARS:
-                continue
-            most = cited.get(item.verdict, Counter()).most_common(1)
-            by_verdict = (c.id for c in self.base.clauses if c.verdict is item.verdict)
-            clause = most[0][0] if most else next(c for c in by_verdict if c[0] in "VN")
-            found.append(
-                example_edit(
-                    item.item_id, item.text, item.query_text, item.verdict, clause, item.group
-                )
-            )
-        return found[: self.asked.n_examples]
-
-    def _outside(self) -> Iterator[_Way]:
-        """Whole documents from elsewhere, held to the same rules."""
-        for path in self.asked.wordings:
-            rewording = rewording_of(self.stages, path)
-            if rewording.policy.id != self.policy.id:
-                raise PolicyError(
-                    "this wording is of another policy",
-                    code="other_policy",
-                    where=str(path),
-                    expected=f"id: {self.policy.id}",
-                    got=f"id: {rewording.new_written.id}",
-                )
-            wording = rewording.new_written
-            if wording.version == self.base.version:
-                wording = replace(wording, version=self.version)
-            wording = replace(wording, seal="")
-            held = [*self.items[Split.DEV], *self.items[Split.TEST]]
-            if found := leaks(held, {path.name: wording.text()}):
-                raise PolicyError(
-                    f"this wording holds the text of {len(found)} item(s) of dev or test gold",
-                    code="leaked_gold",
-                    where=str(path),
-                    got=", ".join(k.item_id for k in found[:5]),
-                    hint="take it out: what a wording shows can't measure it",
-                )
-            if self._fits(wording, path.name):
-                yield _Way((path.name,), wording)
-
     # --- the search ------------------------------------------------------------------------
 
     def run(self) -> Optimised:
-        outside = list(self._outside())
+        outside = self.trials.outside(self.stages)
         dev, test = (self._calls(s) for s in (Split.DEV, Split.TEST))
         reserve = dev * (2 + len(outside)) + 2 * test
         self._see_budget(reserve)
@@ -236,10 +147,10 @@ class _Search:
         yield
         self.bench.most_calls = allowed
 
-    def _climb(self) -> list[_Way]:
+    def _climb(self) -> list[Way]:
         """Greedy on train: the wordings on the way up, the best last."""
         base = self.bench.measure(self.base, self.items[Split.TRAIN])
-        edits = self._edits(self._examples(base.right, base.clause))
+        edits = self.trials.edits(base)
         taken: list[Edit] = []
         right, way = base.right, []
         while len(taken) < MAX_EDITS and (step := self._step(taken, edits, right)) is not None:
@@ -248,7 +159,7 @@ class _Search:
             edits = [e for e in helped if e.place != edit.place]
             names = tuple(e.name for e in taken)
             groups = tuple(e.group for e in taken if e.group)
-            way.append(_Way(names, edited(self.base, taken, self.version), groups))
+            way.append(Way(names, self.trials.wording(taken), groups))
         return way
 
     def _step(
@@ -261,8 +172,8 @@ class _Search:
         start = len(self.tried)
         for edit in edits:
             trial = [*taken, edit]
-            wording = edited(self.base, trial, self.version)
-            if _fault(wording) or not self._fits(wording, edit.name):
+            wording = self.trials.wording(trial)
+            if not self.trials.may(wording, edit.name):
                 continue
             try:
                 said = self.bench.measure(wording, train).right
@@ -271,7 +182,7 @@ class _Search:
                 break
             found = self._tried(trial, wording, right, said)
             self.tried.append(found)
-            self.refused.pop(edit.name, None)
+            self.trials.refused.pop(edit.name, None)
             if found.gain <= _LEAST:
                 continue
             helped.append(edit)
@@ -297,7 +208,7 @@ class _Search:
         names = tuple(e.name for e in trial)
         return Tried(names, token_estimate(wording.text()), balanced, gain, kept=False)
 
-    def _chosen(self, ways: Sequence[_Way]) -> Optimised:
+    def _chosen(self, ways: Sequence[Way]) -> Optimised:
         """Dev chooses; test is looked at for the one that is chosen."""
         told = Optimised(
             policy=self.policy.id,
@@ -307,7 +218,7 @@ class _Search:
             counts=self.gold.counts,
             weighted=self.gold.weighted,
             left_out=self.gold.left_out,
-            refused=tuple(self.refused.items()),
+            refused=tuple(self.trials.refused.items()),
             tried=tuple(self.tried),
             calls=self.bench.calls,
             stopped=self.stopped,
@@ -335,7 +246,7 @@ class _Search:
         return replace(told, record=keep_record(root, told, today))
 
     def _finalists(
-        self, ways: Sequence[_Way], before: BoolArray, items: Settled
+        self, ways: Sequence[Way], before: BoolArray, items: Settled
     ) -> Iterator[Finalist]:
         """Each wording on dev; the level is shared among all that were to be measured."""
         level = 1.0 - (1.0 - self.level) / len(ways)
@@ -377,8 +288,8 @@ class _Search:
     # --- before anything is asked ----------------------------------------------------------
 
     def plan(self) -> Plan:
-        outside = list(self._outside())
-        n_edits = len(self._edits())
+        outside = self.trials.outside(self.stages)
+        n_edits = len(self.trials.edits())
         items = [i for s in (Split.TRAIN, Split.DEV) for i in self.items[s]]
         current = self.bench.bill(self.base, items).calls
         rounds = range(min(MAX_EDITS, n_edits + self.asked.n_examples))
@@ -391,12 +302,6 @@ class _Search:
         bill = self.new_bill
         cost = bill.cost / bill.calls * most if bill.calls else 0.0
         return Plan(self.gold.counts, n_edits, current, train, most, cost)
-
-
-def _fault(wording: WrittenPolicy) -> str:
-    """The first mistake that lint finds in a wording; '' where it passes."""
-    mistakes = checked(wording, Path("proposal.md")).mistakes
-    return mistakes[0].problem if mistakes else ""
 
 
 def _document_of(stages: Stages, policy: Policy) -> WrittenPolicy:

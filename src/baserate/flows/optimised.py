@@ -39,6 +39,20 @@ class Asked(NamedTuple):
     candidate: str | None = None
 
 
+class Way(NamedTuple):
+    """A wording on the way up, or one from outside.
+
+    Attributes:
+        edits: Names of its edits, or of its file.
+        wording: The wording.
+        groups: Groups of gold that it shows as examples.
+    """
+
+    edits: tuple[str, ...]
+    wording: WrittenPolicy
+    groups: tuple[str, ...] = ()
+
+
 class Tried(NamedTuple):
     """A wording measured on train.
 

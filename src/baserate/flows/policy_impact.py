@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from baserate.labels.policies import (
     Change,
     PolicyError,
     WrittenPolicy,
+    document_text,
     load_policy,
     policy_changes,
     written_policies,
@@ -84,12 +87,14 @@ class ImpactRun(NamedTuple):
         asked: What was looked at.
         bill: What was still to be asked when it began; None for a judge without a price.
         impact: What changes; None for a dry run.
+        control: What changes where the same words are asked again; None where that was not asked.
     """
 
     rewording: Rewording
     asked: Asked
     bill: Bill | None
     impact: Impact | None
+    control: Impact | None = None
 
 
 def policy_impact(
@@ -100,6 +105,7 @@ def policy_impact(
     end: date | None = None,
     n_units: int = UNITS,
     candidate: str | None = None,
+    control: bool = False,
     dry_run: bool = False,
 ) -> ImpactRun:
     """Ask the judge under a changed document about interactions that it has judged already.
@@ -114,36 +120,59 @@ def policy_impact(
         end: Last day; None: the last with labels.
         n_units: Interactions at most, an equal-probability part of those judged; 0: all.
         candidate: A candidate in place of the programme's judge, on what people reviewed.
+        control: Ask the current words again, too: what changes then is the judge's unsteadiness.
         dry_run: Only say what it would cost.
     Raises: PolicyError for a document that is wrong, of another policy or without a change of
         meaning; LabelError for a judge that reads no policy or has judged nothing.
     """
     rewording = rewording_of(stages, file)
-    policies = [
-        rewording.new_policy if p.id == rewording.policy.id else p
-        for p in stages.programme.policies
-    ]
     judge = stages.judge_of_programme if candidate is None else make_candidate(stages, candidate)
-    after = judge_under(stages, policies, candidate)
+    after = _judge_under(stages, rewording.new_policy, candidate)
     reads_policies(judge, after, rewording)
     asked = _asked(stages, judge, rewording.policy, start, end, n_units, candidate)
     units = _units(stages, asked)
     every = [u for of_day in units.values() for u in of_day]
-    bill = None
-    if isinstance(after, PricedJudge):
-        bill = after.estimate(every, [rewording.new_policy])
-    run = ImpactRun(rewording, asked, bill, None)
-    if dry_run:
-        return run
-    labels = _labels(stages, after, rewording.new_policy, units)
-    impact = wording_impact(
-        asked.labels,
-        labels,
-        asked.weights,
-        _people(stages, asked, rewording.policy),
-        level=stages.programme.estimation.level,
-    )
-    return run._replace(impact=impact)
+    with TemporaryDirectory() as folder:
+        ways = [(after, rewording.new_policy)]
+        if control:
+            same = _under_another_number(rewording, Path(folder))
+            ways.append((_judge_under(stages, same, candidate), same))
+        bills = [j.estimate(every, [p]) for j, p in ways if isinstance(j, PricedJudge)]
+        run = ImpactRun(rewording, asked, sum_of(bills), None)
+        if dry_run:
+            return run
+        people = _people(stages, asked, rewording.policy)
+        level = stages.programme.estimation.level
+        found = [
+            wording_impact(
+                asked.labels, _labels(stages, j, p, units), asked.weights, people, level=level
+            )
+            for j, p in ways
+        ]
+    return run._replace(impact=found[0], control=found[1] if control else None)
+
+
+def _judge_under(stages: Stages, policy: Policy, candidate: str | None) -> Judge:
+    policies = [policy if p.id == policy.id else p for p in stages.programme.policies]
+    return judge_under(stages, policies, candidate)
+
+
+def _under_another_number(rewording: Rewording, folder: Path) -> Policy:
+    """The current words under another version, so that no kept answer is taken for a new one."""
+    policy, version = rewording.policy, f"{rewording.policy.version} again"
+    if rewording.written is None:
+        return policy.model_copy(update={"version": version})
+    path = folder / "again.md"
+    path.write_text(document_text(replace(rewording.written, version=version)), encoding="utf-8")
+    return policy.model_copy(update={"version": version, "document": str(path)})
+
+
+def sum_of(bills: Sequence[Bill]) -> Bill | None:
+    """Several bills as one; None where there is none."""
+    if not bills:
+        return None
+    fields = zip(*(astuple(b) for b in bills), strict=True)
+    return Bill(*(sum(column) for column in fields))
 
 
 def rewording_of(stages: Stages, file: Path) -> Rewording:
