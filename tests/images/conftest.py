@@ -101,7 +101,7 @@ def web() -> Iterator[Web]:
 def section(web: Web | None = None, **more: Any) -> Images:
     """A section of the programme with little patience, which may read the test's web server."""
     allow = [*more.pop("allow", [])] + ([f"{web.address}/"] if web else [])
-    settings = {"retries": 0, "timeout_seconds": 5.0, "private_hosts": ["localhost"], **more}
+    settings = {"retries": 0, "timeout_seconds": 60.0, "private_hosts": ["localhost"], **more}
     return Images(allow=tuple(allow), **settings)
 
 
