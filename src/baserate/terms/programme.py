@@ -395,7 +395,8 @@ class Privacy(_Section):
 
     retention_days: Annotated[int, Field(ge=1)] | None = None
     """Days that content is kept after its day: texts, images, ids of people. `baserate privacy
-    expire` erases what is older; figures, verdicts and what samples are redrawn from stay."""
+    expire` erases what is older, pictures among it even if `images.retention_days` is longer;
+    figures, verdicts and what samples are redrawn from stay."""
 
     @property
     def has_key(self) -> bool:
