@@ -194,9 +194,7 @@ def _show_erasure(erasure: Erasure | None, left: Sequence[Trace], *, json: bool)
         return
     rows = [(what, f"{n:,}") for what, n in erasure.counts.items()]
     screen.table(("erased from", "rows"), rows, right=(1,))
-    typer.echo(
-        f"\nerasure {erasure.id} is done; files that held it were written anew, the old ones removed"
-    )
+    typer.echo(f"\nerasure {erasure.id} is done; its files were written anew, the old ones removed")
     if left:
         typer.echo("something is left:")
         _show_traces(left, json=False)
