@@ -16,6 +16,7 @@ from tests.labels.reading import WORDS, document, write_workspace
 from baserate.cli import main
 from baserate.cli.running import open_stages
 from baserate.flows.gold import import_gold
+from baserate.flows.optimised import forget_proposals
 from baserate.labels.policies import (
     document_text,
     lint_text,
@@ -176,6 +177,10 @@ def test_misjudged_train_items_become_examples_and_do_not_count_for_themselves(
                        "--budget-calls", 400)  # fmt: skip
     assert code == 0
     assert f"baserate gold retire {' '.join(shown)}" in out
+    named = [e.split()[1] for e in told["winner"]["edits"] if e.startswith("example")]
+    assert forget_proposals(workspace, {"somebody else's"}) == 0
+    assert forget_proposals(workspace, named[:1]) == 1
+    assert not Path(told["proposal"]).exists()
 
 
 def test_a_wording_from_outside_is_measured_alike_and_may_not_hold_what_it_is_measured_by(

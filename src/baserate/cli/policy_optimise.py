@@ -101,10 +101,12 @@ def _see_free(out: Path | None) -> None:
 
 def _written(told: Optimised, out: Path | None, workspace: Path) -> Path | None:
     """The proposal as a file; an earlier one of the same name is replaced only by default."""
+    from baserate.flows.optimised import PROPOSALS
+
     winner = told.winner
     if winner is None:
         return None
-    path = out or workspace / "proposals" / f"{told.policy}-{winner.wording.version}.md"
+    path = out or workspace / PROPOSALS / f"{told.policy}-{winner.wording.version}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(told.text, encoding="utf-8")
     return path

@@ -18,6 +18,7 @@ from pathlib import Path
 from baserate.engines.erasing import Erased
 from baserate.engines.privacy_ledger import Erasure
 from baserate.engines.pseudonyms import read_key
+from baserate.flows.optimised import forget_proposals
 from baserate.flows.picturing import remove_unseen
 from baserate.flows.stages import WORK_LISTS, Stages
 from baserate.labels.forgetting import forget_content, work_lists
@@ -169,6 +170,7 @@ def _finish(stages: Stages, erasure: Erasure, erased: Erased, tell: Tell) -> Era
     interactions = {*erased.interactions, *old}
     for path in files_with_content(stages):
         counts["work lists and review files"] += forget_content(path, interactions)
+    counts["proposed policies"] = forget_proposals(stages.workspace.root, interactions)
     counts["pictures"] = remove_unseen(stages)
     counts["judge's answers"] = forget_answers(stages.cache_path, interactions)
     return stages.store.privacy.finish(erasure, counts)

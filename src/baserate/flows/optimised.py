@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,8 @@ from baserate.labels.policies import WrittenPolicy
 from baserate.labels.quality.gains import Gain
 
 RECORDS = "optimisations"
+PROPOSALS = "proposals"
+_EXAMPLE = re.compile(r"example (\S+) \(\w+\)")
 
 
 class Asked(NamedTuple):
@@ -222,3 +224,24 @@ def keep_record(root: Path, told: Optimised, on: date) -> Path:
     path = folder / f"{told.policy}-{digest(record)[:12]}.json"
     path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return path
+
+
+def forget_proposals(root: Path, interactions: Collection[str]) -> int:
+    """Remove proposals that show gold made of some interactions as an example.
+
+    Args:
+        root: Folder of the workspace.
+        interactions: Their ids.
+
+    Returns:
+        Number of files removed.
+    """
+    wanted = set(interactions)
+    found = [
+        path
+        for path in sorted((root / PROPOSALS).glob("*.md"))
+        if wanted & {*_EXAMPLE.findall(path.read_text(encoding="utf-8", errors="replace"))}
+    ]
+    for path in found:
+        path.unlink()
+    return len(found)
