@@ -65,6 +65,7 @@ async def each_answer(
     waiting = deque(questions)
     while waiting and not breaker.has_answered:
         yield await ask(waiting.popleft())
+    done: set[asyncio.Future[A]] = set()
     running: set[asyncio.Future[A]] = set()
     try:
         while waiting or running:
@@ -80,7 +81,7 @@ async def each_answer(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*done, *running, return_exceptions=True)
 
 
 def in_step(answers: Callable[[], AsyncIterator[A]]) -> Iterator[A]:
