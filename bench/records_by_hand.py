@@ -221,7 +221,7 @@ def by_records(engine: Engine, made: Programme, base: Path, out: Path) -> Accoun
         engine.write_parquet(rows, out / f"{table}.parquet", schema_of(table))
     told = built.audit.to_pylist()
     rows = {(r["source_table"], r["measure"]): r["value"] for r in told}
-    return {key: n for key, n in rows.items() if key[1] != "rows_in"}
+    return {key: n for key, n in rows.items() if key[0] in hand_sql.COLUMNS and key[1] != "rows_in"}
 
 
 class OnDuckDB:
