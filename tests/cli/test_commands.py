@@ -273,6 +273,16 @@ def test_an_unknown_engine_is_refused(run: Run, workspace: Path) -> None:
     assert "duckdb" in err
 
 
+@pytest.mark.parametrize("words", [["--user", "--dry-run"], ["--users-from", "nowhere.txt"]])
+def test_nobody_is_erased_by_a_slip_of_the_command_line(
+    run: Run, workspace: Path, words: list[str]
+) -> None:
+    code, _, err = run("privacy", "erase", "--workspace", workspace, *words)
+    assert code == 2
+    assert words[0] in err
+    assert "hint" in err
+
+
 def test_a_cut_that_is_none_is_refused(run: Run, workspace: Path) -> None:
     code, _, err = run("estimate", "--workspace", workspace, "--by", "contry")
     assert code == 2

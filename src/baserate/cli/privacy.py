@@ -153,10 +153,15 @@ def _people(
     from baserate.terms.errors import PrivacyError
 
     people = list(user or ())
+    if any(person.startswith("--") for person in people):
+        raise PrivacyError(
+            "--user is followed by another option and no id",
+            code="nobody",
+            where="--user",
+            hint="write --user ID; an id that begins with two dashes goes into --users-from",
+        )
     if users_from is not None:
-        dash = str(users_from) == "-"
-        text = sys.stdin.read() if dash else users_from.read_text(encoding="utf-8")
-        people += [line.strip() for line in text.splitlines() if line.strip()]
+        people += _listed(users_from)
     if not people and not interaction:
         raise PrivacyError(
             "nobody is named",
@@ -166,6 +171,22 @@ def _people(
             "from standard input",
         )
     return people
+
+
+def _listed(path: Path) -> list[str]:
+    from baserate.terms.errors import PrivacyError
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrivacyError(
+            "the file of user ids can't be read",
+            code="no_user_file",
+            where="--users-from",
+            got=type(error).__name__,
+            hint="give a text file (UTF-8) with one user id a line",
+        ) from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _login() -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from baserate.stats.arrays import Array
 
@@ -28,6 +25,8 @@ def perceptual_hash(grey: Array) -> str | None:
     References: Zauner (2010), Implementation and benchmarking of perceptual image hash
         functions, sec. 3.2.1.
     """
+    from scipy.fft import dctn  # a fifth of a second that only days with pictures need
+
     waves = np.round(dctn(grey, norm="ortho")[:_SIDE, :_SIDE].ravel()[1:], _DECIMALS)
     if np.abs(waves).max() < _NO_STRUCTURE:
         return None
@@ -56,6 +55,9 @@ def look_alike(hashes: Mapping[str, str | None], near_bits: int) -> dict[str, st
 
 def _components(hashes: np.ndarray, near_bits: int) -> np.ndarray:
     """Number of the connected component of each hash, shape (n,)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = len(hashes)
     if n == 0:
         return np.zeros(0, dtype=np.int64)
