@@ -113,6 +113,7 @@ EXPECTED = {
     "t || n": [None if None in (t, n) else f"{t}{n}" for t, n in zip(TEXTS, WHOLE, strict=True)],
     "lower(t)": ["Été|İ ".replace("É", "É"), "", None, *TEXTS[3:]],
     "upper('ab' || t)": ["ABÉTé|İ ", "AB", None, *[f"AB{t}".upper() for t in TEXTS[3:]]],
+    "trim(concat('\u00a0', t, ' '))": [f"\u00a0{t or ''} ".strip(" ") for t in TEXTS],
     "trim(t)": [None if t is None else t.strip(" ") for t in TEXTS],
     "substr(t, 2, 3)": [None if t is None else t[1:4] for t in TEXTS],
     "left(t, 2)": [None if t is None else t[:2] for t in TEXTS],

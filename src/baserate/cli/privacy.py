@@ -160,6 +160,10 @@ def _people(
             where="--user",
             hint="write --user ID; an id that begins with two dashes goes into --users-from",
         )
+    if any(not _is_text(person) for person in people):
+        raise PrivacyError(
+            "a user id is no text in UTF-8", code="nobody", where="--user", hint="use --users-from"
+        )
     if users_from is not None:
         people += _listed(users_from)
     if not people and not interaction:
@@ -171,6 +175,14 @@ def _people(
             "from standard input",
         )
     return people
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listed(path: Path) -> list[str]:

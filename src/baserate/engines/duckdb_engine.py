@@ -43,6 +43,7 @@ _OPENING = (
     "CREATE TEMPORARY MACRO listed_text(number) AS CAST(number AS VARCHAR)",
     "CREATE TEMPORARY MACRO keyed_sha256(inner_block, outer_block, value) AS "
     "sha256(unhex(outer_block) || unhex(sha256(unhex(inner_block) || encode(value))))",
+    "CREATE TEMPORARY MACRO trim_spaces(value) AS trim(value, ' ')",
     "CREATE TEMPORARY MACRO is_json(document) AS json_valid(document)",
     "CREATE TEMPORARY MACRO json_text(document, place) AS json_extract_string(document, place)",
     "CREATE TEMPORARY MACRO micros_time(n) AS CAST(make_timestamp(n) AS TIMESTAMPTZ)",

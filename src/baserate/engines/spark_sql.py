@@ -60,6 +60,7 @@ FUNCTIONS = {
     "listed_text": _AS_PYTHON.replace("_TEXT_", "CAST({0} AS STRING)"),
     "keyed_sha256": "SHA2(CONCAT(UNHEX({1}), UNHEX(SHA2(CONCAT(UNHEX({0}), "
     "ENCODE({2}, 'UTF-8')), 256))), 256)",
+    "trim_spaces": "TRIM({0})",
     "is_json": "(TRY_PARSE_JSON({0}) IS NOT NULL)",
     "json_text": "GET_JSON_OBJECT({0}, {1})",
     "micros_time": "TIMESTAMP_MICROS({0})",

@@ -39,7 +39,7 @@ def _split_part(text: str, separator: str, place: int) -> str:  # type: ignore[e
     """The part at a place, from 1; empty beyond the last."""
 
 
-def _trim(text: str) -> str:  # type: ignore[empty-body]
+def _trim_spaces(text: str) -> str:  # type: ignore[empty-body]
     """Without spaces at both ends."""
 
 
@@ -56,7 +56,7 @@ def _micros_time(micros: int) -> dt.Timestamp(timezone="UTC"):  # type: ignore[v
 
 
 split_part = ibis.udf.scalar.builtin(_split_part, name="split_part")
-trim = ibis.udf.scalar.builtin(_trim, name="trim")
+trim_spaces = ibis.udf.scalar.builtin(_trim_spaces, name="trim_spaces")
 json_text = ibis.udf.scalar.builtin(_json_text, name="json_text")
 is_json = ibis.udf.scalar.builtin(_is_json, name="is_json")
 micros_time = ibis.udf.scalar.builtin(_micros_time, name="micros_time")
@@ -86,6 +86,8 @@ def translated(text: str, rows: ir.Table) -> Translated:
     """
     try:
         return _Translator(rows).of(parse_sql(text))
+    except RecursionError:
+        raise SqlFault("the expression is too long", hint="make a view, and map that") from None
     except (IbisError, TypeError, ValueError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SqlFault(f"the types do not fit: {said}") from None
@@ -278,7 +280,7 @@ class _Translator:
 
     def _trim(self, node: Any) -> Translated:
         a = self._text(node.this)
-        return Translated(trim(a.value), a.failed)
+        return Translated(trim_spaces(a.value), a.failed)
 
     def _substring(self, node: Any) -> Translated:
         a = self._text(node.this)
@@ -333,7 +335,10 @@ class _Translator:
     def _jsonextractscalar(self, node: Any) -> Translated:
         if type(node.expression).__name__ != "JSONPath":
             raise SqlFault("a JSON path must be written out", "e.g. payload ->> '$.query'")
-        path = "$" + "".join(_step(step) for step in node.expression.expressions[1:])
+        steps = node.expression.expressions[1:]
+        if not steps:
+            raise SqlFault("a JSON path must lead into the text", "e.g. payload ->> '$.query'")
+        path = "$" + "".join(_step(step) for step in steps)
         text = self._text(node.this)
         wrong = holds(text.value.notnull() & ~is_json(text.value))
         safe = ibis.ifelse(wrong, ibis.null("string"), text.value)

@@ -77,7 +77,11 @@ _ONLY = {
     "Left": ("this", "expression"),
     "UnixToTime": ("this", "scale"),
     "Like": ("this", "expression"),
+    "Floor": ("this",),
+    "Length": ("this",),
 }
+#: An expression of more parts within parts is written by a program, and engines give up on it.
+_DEEPEST = 100
 _JSON_KEY = re.compile(r"[\w-]+")
 _MOST_SHOWN = 60
 _CHANGING = ("now", "uuid", "gen_random_uuid", "nextval", "today", "current_user", "version")
@@ -129,6 +133,8 @@ def parse_sql(text: str) -> Any:
 
     try:
         (tree,) = sqlglot.parse(text, dialect="duckdb")
+    except RecursionError:
+        raise _too_deep() from None
     except SqlglotError as error:
         raise SqlFault(f"this is not an SQL expression: {_said(error)}") from None
     except ValueError:
@@ -136,8 +142,19 @@ def parse_sql(text: str) -> Any:
     if tree is None:
         raise SqlFault("the expression is empty", hint="write an SQL expression, or remove it")
     for node in tree.walk():
+        if node.depth > _DEEPEST:
+            raise _too_deep()
         _check(node)
+    if type(tree).__name__ in ("PropertyEQ", "DataType", "Var"):
+        raise SqlFault(f"{_written(tree)} has no value", "an expression, e.g. coalesce(a, b)")
     return tree
+
+
+def _too_deep() -> SqlFault:
+    return SqlFault(
+        f"the expression has more than {_DEEPEST} parts within parts",
+        hint="make a view of the table with the column in it, and map that",
+    )
 
 
 def check_sql(text: str, *, whole_rows: bool = False) -> None:
@@ -189,6 +206,14 @@ def _check(node: Any) -> None:
     if kind in _PATH_PARTS or kind.startswith("JSONPath"):
         _check_path(node, kind)
         return
+    if kind == "DataType" and node.expressions:
+        plain = str(node.sql("duckdb")).lower()
+        raise SqlFault(
+            f"a cast to {plain} with a length or a precision is not taken",
+            "the type alone, e.g. cast(a as varchar)",
+        )
+    if kind == "PropertyEQ" and type(node.parent).__name__ != "Struct":
+        raise SqlFault("`:=` names nothing here", "a name in {'name': a}")
     if kind in OPERATIONS or kind in _PARTS:
         known = _ONLY.get(kind)
         if known is None or not any(part for name, part in node.args.items() if name not in known):
