@@ -309,6 +309,45 @@ def test_logs_read_again_bring_nothing_back_and_the_unit_stays_without_a_verdict
     assert traces(workspace, CANARY) == set()
 
 
+def write_late(root: Path) -> None:
+    """Rows of Ann's that nobody had seen when she was erased; some are set aside."""
+    logged = {"requested_at": datetime(2026, 3, 10, 6, tzinfo=UTC), "user_id": ANN, "turn": 1}
+    requests = [
+        logged | {"interaction_id": "late-1", "query_text": CANARY},
+        logged | {"interaction_id": "late-2", "query_text": CANARY, "is_test": True},
+        logged | {"interaction_id": "i0-001", "query_text": CANARY},
+    ]
+    requests[2]["requested_at"] = datetime(2026, 3, 10, 4, tzinfo=UTC)  # stays another person's
+    answers = [("late-1", "1"), ("late-1", "2"), ("late-2", "1")]
+    responses = [
+        {"interaction_id": i, "turn": 1, "response_text": f"{CANARY} {n}"} for i, n in answers
+    ]
+    pin = {"interaction_id": "late-1", "turn": 1, "title": CANARY}
+    pin["component_id"] = f"pin {CANARY}"
+    pins = [pin | {"position": 1}, pin | {"position": 2, "impressions": -1}]
+    for table, rows in (("requests", requests), ("responses", responses), ("components", pins)):
+        write_rows(table, rows, root / f"logs/{table}/ds={DAYS[0]}/late.parquet")
+
+
+def test_rows_set_aside_that_come_late_are_erased_with_their_interaction(workspace: Path) -> None:
+    for stages in open_stages(workspace):
+        erase_ann(stages)
+        write_late(workspace)
+        others = rows_of_others(stages)
+        assert stages.records(DAYS[0])
+        concern = erasing.concern_of(stages, [ANN])
+        assert {"late-1", "late-2"} < set(concern.interactions)
+        assert "i0-001" not in concern.interactions
+        assert find(stages, concern) == []
+        rows = stages.store.read("quarantine", DAYS[0]).to_pylist()
+        late = {(r["source_table"], r["reason"]) for r in rows if "late-" in r["row_key"]}
+        assert {("responses", "duplicate"), ("responses", "parent_quarantined")} < late
+        assert ("components", "negative_impressions") in late
+        assert stages.store.verify("quarantine", DAYS[0]).current
+        assert rows_of_others(stages).items() >= others.items()
+    assert traces(workspace, CANARY) == set()
+
+
 def test_killed_at_any_moment_it_is_as_it_was_or_as_it_is_to_be_and_is_finished(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,15 +140,28 @@ class Eraser:
             self._engine.rows("SET preserve_insertion_order = true")
         return n
 
-    def interactions(self, source: Path | str, schema: TableSchema, ds: str) -> set[str]:
-        """Interactions in which the people asked, as far as a file knows."""
+    def interactions(self, source: Path | str, schema: TableSchema, ds: str) -> dict[str, str]:
+        """Interactions in which the people asked, as far as a file knows, and whose each is.
+
+        Returns:
+            The person's pseudonym by interaction.
+        """
         rule = _rule(schema)
         if rule is _INTERACTIONS:
-            return self._ids(source, "interaction_id", _on(ds, _OF_PERSON.format(value="user_id")))
+            asked = _on(ds, _OF_PERSON.format(value="user_id"))
+            return self._whose(source, "interaction_id", "[user_id]", asked)
         if rule is _QUARANTINE:
             asked = f"source_table = 'requests' AND {_on(ds, _ROW_OF_PERSON)}"
-            return self._ids(source, "row_key->>'interaction_id'", asked)
-        return set()
+            return self._whose(source, "row_key->>'interaction_id'", _IDS_OF_ROW, asked)
+        return {}
+
+    def _whose(self, source: Path | str, interaction: str, ids: str, asked: str) -> dict[str, str]:
+        """Interactions of the rows that were asked for, by whichever of a row's ids is erased."""
+        known = f"SELECT {interaction} AS i, unnest({ids}) AS value FROM {_file(source)}"
+        known = f"SELECT i, unnest([value, erased_pseudonym(value)]) AS id FROM ({known} WHERE "
+        query = f"SELECT i, min(id) FROM ({known}{asked})) SEMI JOIN {_PEOPLE} USING (id)"
+        rows = self._engine.rows(f"{query} WHERE i IS NOT NULL GROUP BY i")
+        return {str(interaction): str(pseudonym) for interaction, pseudonym in rows}
 
     def of_others(self, source: Path | str, schema: TableSchema, ds: str) -> set[str]:
         """Interactions among those named that are another person's."""
@@ -258,6 +271,7 @@ _ROW_OF_PERSON = (
     f"OR EXISTS (SELECT 1 FROM {_COLUMNS} c, {_PEOPLE} p WHERE p.up_to >= :ds "
     "AND p.id = erased_pseudonym(json_extract_string(row_json, c.path)))"
 )
+_IDS_OF_ROW = f"list_append(json_extract_string(row_json, '$.*'), {_PERSON_OF_ROW})"
 _ERASED_KEY = (
     f"CASE WHEN source_table = 'users' THEN '{{\"user_id\":null}}' ELSE {_KEY_WITHOUT_COPY} END"
 )

@@ -200,6 +200,39 @@ class PrivacyLedger:
             ).scalar()
             return Erased(tuple(sorted(units)), named, up_to=up_to)
 
+    def remember(self, found: Mapping[str, str]) -> None:
+        """Record interactions of erased people that a run found, with the newest erasure of each.
+
+        Args:
+            found: The person's pseudonym by interaction.
+        """
+        if not found:
+            return
+        newest = sa.func.max(ERASED_PEOPLE.c.erasure_id)
+        query = sa.select(ERASED_PEOPLE.c.pseudonym, newest).group_by(ERASED_PEOPLE.c.pseudonym)
+        with self._database.write() as connection:
+            number = {pseudonym: n for pseudonym, n in connection.execute(query)}  # noqa: C416
+            pairs = {(number[who], i) for i, who in found.items()}
+            known = sa.select(ERASED_INTERACTIONS).where(
+                ERASED_INTERACTIONS.c.erasure_id.in_({n for n, _ in pairs})
+            )
+            pairs -= {(row.erasure_id, row.interaction_id) for row in connection.execute(known)}
+            rows = [{"erasure_id": n, "interaction_id": i} for n, i in sorted(pairs)]
+            _insert(connection, ERASED_INTERACTIONS, rows)
+
+    def interactions_of(self, pseudonyms: Sequence[str]) -> set[str]:
+        """Interactions recorded with every erasure that named one of some people."""
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for start in range(0, len(pseudonyms), _ROWS_AT_ONCE):
+                some = ERASED_PEOPLE.c.pseudonym.in_(pseudonyms[start : start + _ROWS_AT_ONCE])
+                erasures = sa.select(ERASED_PEOPLE.c.erasure_id).where(some)
+                query = sa.select(ERASED_INTERACTIONS.c.interaction_id).where(
+                    ERASED_INTERACTIONS.c.erasure_id.in_(erasures)
+                )
+                found |= set(connection.execute(query).scalars())
+        return found
+
     def apply(self, erasure: Erasure, restated: Sequence[Restated]) -> None:
         """Make the new files those of their commits, all at once; old digests are kept."""
         with self._database.write() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ibis
@@ -11,7 +12,7 @@ import pyarrow as pa
 from baserate.engines.base import Engine
 from baserate.engines.commits import checked_name
 from baserate.engines.duckdb_engine import DuckDBEngine
-from baserate.engines.erasing import Erased, erasing
+from baserate.engines.erasing import Erased, Eraser, erasing
 from baserate.engines.ledger import RunRecord, Written
 from baserate.engines.run_files import RunFiles
 from baserate.engines.table_checks import check_rows
@@ -45,6 +46,7 @@ class Run:
         self._writer = writer
         self._checker = checker
         self._erased = erased
+        self._of_erased: dict[str, str] = {}
 
     @property
     def run_id(self) -> str:
@@ -79,17 +81,49 @@ class Run:
             self._writer.write_parquet(rows, hidden, schema)
         if self._erased:
             self._erase(hidden, schema)
+        one = self._published(table, hidden, schema)
+        self.written.append(one)
+        return one
+
+    def settle(self) -> dict[str, str]:
+        """Take out what is erased people's by what the run's tables say together.
+
+        Rows set aside of an interaction name no person; whose it is, another row says. One that is
+        recorded as another person's stays.
+
+        Returns:
+            Interactions that no erasure knew, with the person's pseudonym: to be recorded.
+        """
+        known = set(self._erased.interactions)
+        new = {i: who for i, who in self._of_erased.items() if i not in known}
+        if not new:
+            return {}
+        with erasing(self._checker, replace(self._erased, interactions=tuple(new))) as eraser:
+            for one in self.written:
+                for other in eraser.of_others(one.file, one.schema, self.record.ds):
+                    new.pop(other, None)
+        with erasing(self._checker, replace(self._erased, interactions=tuple(new))) as eraser:
+            self.written = [self._again(one, eraser) for one in self.written]
+        return new
+
+    def _again(self, one: Written, eraser: Eraser) -> Written:
+        hidden = self._files.hidden_part(one.table, self.record.ds, self.run_id)
+        if not eraser.rewrite(one.file, hidden, one.schema, self.record.ds):
+            return one
+        return self._published(one.table, hidden, one.schema)
+
+    def _published(self, table: str, hidden: Path, schema: TableSchema) -> Written:
         check_rows(self._checker.rows, str(hidden), schema)
         count, digest = digest_of_file(self._checker.rows, str(hidden), schema)
         final = self._files.publish(hidden)
-        one = Written(table, count, digest, final, final.stat().st_size, schema)
-        self.written.append(one)
-        return one
+        return Written(table, count, digest, final, final.stat().st_size, schema)
 
     def _erase(self, hidden: Path, schema: TableSchema) -> None:
         """What was erased does not come back: not from the logs, not from people's files."""
         without = hidden.with_name(f"{hidden.name}.erased")
         with erasing(self._checker, self._erased) as eraser:
+            if self._erased.people:
+                self._of_erased |= eraser.interactions(hidden, schema, self.record.ds)
             if eraser.rewrite(hidden, without, schema, self.record.ds):
                 without.replace(hidden)
 

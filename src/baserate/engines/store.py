@@ -124,6 +124,7 @@ class Store:
             run = Run(record, self._files, self._writer(), self._checker(), erased)
             try:
                 yield run
+                self.privacy.remember(run.settle())
                 self._ledger.commit(record, run.written, seen)
             except BaseException as error:
                 self._undo(record, error)

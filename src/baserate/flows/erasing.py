@@ -76,6 +76,7 @@ def concern_of(stages: Stages, people: Sequence[str], interactions: Sequence[str
     pseudonyms = tuple(key.of(p) for p in who)
     meant = Concern(who, pseudonyms, ()).erased(stages, _LAST_DAY)
     mine = stages.store.content.interactions_of(meant)
+    mine |= stages.store.privacy.interactions_of(pseudonyms)  # files no longer say whose they are
     return Concern(who, pseudonyms, tuple(sorted({*mine, *interactions})))
 
 

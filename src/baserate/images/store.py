@@ -161,7 +161,7 @@ class ImageStore:
         part = path.with_name(f".{secrets.token_hex(6)}.part")
         try:
             if not self.folder.exists():
-                self.folder.mkdir(parents=True, mode=0o700)
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
                 file.write(data)
