@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import http.server
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import localbucket
@@ -106,6 +109,49 @@ def test_a_body_that_drips_and_one_that_breaks_off_are_given_up(web, fetcher_of)
     assert failure(fetcher_of(section(web)), cut) == (Status.UNREACHABLE, "cut_off")
 
 
+def _drip(connection, part, over):
+    """Send a part every few milliseconds until told to stop or hung up on."""
+    with connection, suppress(OSError):
+        while not over.wait(0.02):
+            connection.sendall(part)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "start", "part"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+        ("http", b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        ("https", b"\x16\x03\x03\x3f\xff", b"\x02"),
+    ],
+    ids=["headers", "early hints", "handshake"],
+)
+def test_no_server_holds_a_try_longer_by_dripping_before_the_body(fetcher_of, scheme, start, part):
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(4) as pool:
+        port = server.getsockname()[1]
+
+        server.settimeout(0.05)
+
+        def serve():
+            while not over.is_set():
+                with suppress(OSError):
+                    connection, _ = server.accept()
+                    connection.sendall(start)
+                    pool.submit(_drip, connection, part, over)
+
+        pool.submit(serve)
+        guard = threading.Timer(30, over.set)
+        guard.start()
+        place = f"{scheme}://localhost:{port}/"
+        fetcher = fetcher_of(section(allow=[place], timeout_seconds=0.4))
+        found = failure(fetcher, f"{place}a.png")
+        still_drips = not over.is_set()
+        guard.cancel()
+        over.set()
+    assert found == (Status.UNREACHABLE, "timeout")
+    assert still_drips
+
+
 def test_what_may_pass_is_tried_again_and_what_is_settled_is_not(web, fetcher_of, waits):
     left = iter([503, 500])
 
@@ -162,12 +208,16 @@ def test_a_host_with_a_private_address_is_refused_unless_it_is_named(web, fetche
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1"),
         *("0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1"),
         *("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "ff02::1"),
+        *("64:ff9b:1::a00:1", "64:ff9b:1::808:808", "fec0::1", "5f00::1", "192.0.0.8"),
+        *("::127.0.0.1", "::10.0.0.1", "::8.8.8.8", "::ffff:0:10.0.0.1", "192.88.99.1"),
+        *("::ffff:192.0.0.8", "2002:c000:8::", "64:ff9b::c000:8", "2001:0:1::", "100::1"),
     ],
 )
 def test_no_address_of_an_own_network_passes_as_public(address):
     assert not is_public(address)
     assert is_public("93.184.216.34")
     assert is_public("2606:2800:220:1:248:1893:25c8:1946")
+    assert is_public("64:ff9b::808:808")
 
 
 def test_places_are_compared_by_their_parts(fetcher_of):

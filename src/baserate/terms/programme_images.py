@@ -34,7 +34,8 @@ class Images(Section):
     max_pixels: Annotated[int, Field(ge=1, le=_MOST_PIXELS)] = 50_000_000
     """Largest picture, width times height, checked before it is decoded."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
-    """Longest time for one try, however slowly bytes arrive."""
+    """Longest time for one try on the web, redirects included, however slowly bytes come. For each
+    request to storage that obstore reads; other storage has limits of its own."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     """Tries after the first, in one run, where the other side fails or is busy."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 8
