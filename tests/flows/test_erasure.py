@@ -309,7 +309,7 @@ def test_logs_read_again_bring_nothing_back_and_the_unit_stays_without_a_verdict
     assert traces(workspace, CANARY) == set()
 
 
-def write_late(root: Path) -> None:
+def write_late(root: Path, *before: str) -> None:
     """Rows of Ann's that nobody had seen when she was erased; some are set aside."""
     logged = {"requested_at": datetime(2026, 3, 10, 6, tzinfo=UTC), "user_id": ANN, "turn": 1}
     requests = [
@@ -318,7 +318,11 @@ def write_late(root: Path) -> None:
         logged | {"interaction_id": "i0-001", "query_text": CANARY},
     ]
     requests[2]["requested_at"] = datetime(2026, 3, 10, 4, tzinfo=UTC)  # stays another person's
-    answers = [("late-1", "1"), ("late-1", "2"), ("late-2", "1")]
+    requests[0]["session_id"] = f"late session {CANARY}"
+    for id_ in before:
+        early = {"interaction_id": id_, "requested_at": requests[2]["requested_at"]}
+        requests.append(requests[0] | early)
+    answers = [("late-1", "1"), ("late-1", "2"), ("late-2", "1"), *((i, "1") for i in before)]
     responses = [
         {"interaction_id": i, "turn": 1, "response_text": f"{CANARY} {n}"} for i, n in answers
     ]
@@ -346,6 +350,29 @@ def test_rows_set_aside_that_come_late_are_erased_with_their_interaction(workspa
         assert stages.store.verify("quarantine", DAYS[0]).current
         assert rows_of_others(stages).items() >= others.items()
     assert traces(workspace, CANARY) == set()
+
+
+def test_what_is_set_aside_of_a_session_goes_with_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", KEY)
+    root = tmp_path / "sessions"
+    write_workspace(root, "{key_env: KEY}")
+    programme = (root / "baserate.yaml").read_text()
+    (root / "baserate.yaml").write_text(
+        programme.replace("late_days: 0", "late_days: 0, unit: session")
+    )
+    write_late(root, "late-0")
+    for stages in open_stages(root):
+        stages.records(DAYS[0])
+        by_turn = erasing.concern_of(stages, [], ["late-1"])
+        assert by_turn.interactions == ("late-1", "late-0")
+        concern, _ = erase_ann(stages)
+        assert "late-0" in concern.interactions
+        assert "late-1" not in concern.interactions
+        assert find(stages, concern) == []
+        Stages(stages.workspace, force=True, now=lambda: NOW).records(DAYS[0])
+    assert traces(root, ANN, CANARY) == set()
 
 
 def test_killed_at_any_moment_it_is_as_it_was_or_as_it_is_to_be_and_is_finished(

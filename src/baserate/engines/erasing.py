@@ -152,7 +152,7 @@ class Eraser:
             return self._whose(source, "interaction_id", "[user_id]", asked)
         if rule is _QUARANTINE:
             asked = f"source_table = 'requests' AND {_on(ds, _ROW_OF_PERSON)}"
-            return self._whose(source, "row_key->>'interaction_id'", _IDS_OF_ROW, asked)
+            return self._whose(source, _UNIT_OF_ROW, _IDS_OF_ROW, asked)
         return {}
 
     def _whose(self, source: Path | str, interaction: str, ids: str, asked: str) -> dict[str, str]:
@@ -162,6 +162,13 @@ class Eraser:
         query = f"SELECT i, min(id) FROM ({known}{asked})) SEMI JOIN {_PEOPLE} USING (id)"
         rows = self._engine.rows(f"{query} WHERE i IS NOT NULL GROUP BY i")
         return {str(interaction): str(pseudonym) for interaction, pseudonym in rows}
+
+    def units(self, source: Path | str, schema: TableSchema) -> set[str]:
+        """Units of several interactions that the named interactions are of, as far as known."""
+        if _rule(schema) is not _QUARANTINE:
+            return set()
+        named = f"{_INTERACTION_OF_ROW} IN (SELECT id FROM {_IDS})"
+        return self._ids(source, "row_key->>'unit_id'", named)
 
     def of_others(self, source: Path | str, schema: TableSchema, ds: str) -> set[str]:
         """Interactions among those named that are another person's."""
@@ -271,6 +278,7 @@ _ROW_OF_PERSON = (
     f"OR EXISTS (SELECT 1 FROM {_COLUMNS} c, {_PEOPLE} p WHERE p.up_to >= :ds "
     "AND p.id = erased_pseudonym(json_extract_string(row_json, c.path)))"
 )
+_UNIT_OF_ROW = "coalesce(row_key->>'unit_id', row_key->>'interaction_id')"
 _IDS_OF_ROW = f"list_append(json_extract_string(row_json, '$.*'), {_PERSON_OF_ROW})"
 _ERASED_KEY = (
     f"CASE WHEN source_table = 'users' THEN '{{\"user_id\":null}}' ELSE {_KEY_WITHOUT_COPY} END"
@@ -283,7 +291,8 @@ _NUMBERED = (
     f"SELECT *, {_ERASED_KEY} AS plain_key FROM (" + "{rows})))"
 )
 _QUARANTINE = _Rule(
-    found=f"{_INTERACTION_OF_ROW} IN (SELECT id FROM {_IDS}) OR {_ROW_OF_PERSON}",
+    found=f"{_INTERACTION_OF_ROW} IN (SELECT id FROM {_IDS}) "
+    f"OR row_key->>'unit_id' IN (SELECT id FROM {_IDS}) OR {_ROW_OF_PERSON}",
     has_content=f"row_json <> '{ERASED_ROW}' AND source_table <> 'reviews'",
     without={"row_json": f"'{ERASED_ROW}'", "row_key": "numbered_key"},
     blank=f"row_json = '{ERASED_ROW}'",

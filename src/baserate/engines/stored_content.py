@@ -54,6 +54,11 @@ class StoredContent:
             others = {i for c in commits for i in eraser.of_others(c.files[0], c.schema, c.ds)}
         return found - others
 
+    def units_of(self, interactions: Sequence[str]) -> set[str]:
+        """Units of several interactions that some are of, where a row set aside says so."""
+        with self._each(Erased(tuple(interactions))) as (eraser, commits):
+            return {u for c in commits for u in eraser.units(c.files[0], c.schema)}
+
     def n_to_erase(self, erased: Erased) -> dict[str, int]:
         """By table, the rows that hold content to erase."""
         counts: dict[str, int] = {}

@@ -61,6 +61,8 @@ def concern_of(stages: Stages, people: Sequence[str], interactions: Sequence[str
     Raises: PrivacyError if there is no key, or another one than the workspace's.
     """
     who = tuple(dict.fromkeys(p for p in people if p))
+    if interactions:
+        interactions = [*interactions, *sorted(stages.store.content.units_of(interactions))]
     if not who:
         return Concern((), (), tuple(dict.fromkeys(interactions)))
     key = read_key(stages.programme.privacy, stages.workspace.root)

@@ -2,7 +2,8 @@
 
 ``row_key`` holds the table's key columns as JSON. Rows that agree in key, reason and content are
 the same row logged several times; from the second on their ``row_key`` also says ``"copy": 2``,
-``3``, ..., so that every row that was read has a row here.
+``3``, ..., so that every row that was read has a row here. Of a unit of several interactions the
+unit's id stands before the columns, as ``unit_id``, in rows of all but the first interaction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ibis.expr.types as ir
 
 from baserate.records.bench import Workbench
 from baserate.records.days import has_text
-from baserate.records.relational import json_fields, json_object
+from baserate.records.relational import attach, holds, json_fields, json_object
 from baserate.records.sources import RAW, LogTable
 
 #: Whose interaction the row is of, where it says so; null for users and Pins.
@@ -45,6 +46,25 @@ def set_aside(parts: Sequence[tuple[LogTable, ir.Table]], bench: Workbench) -> i
     key = numbered.row_key
     marked = key.substr(0, key.length() - 1) + ',"copy":' + numbered["copy"].cast("string") + "}"
     return numbered.mutate(row_key=ibis.ifelse(numbered["copy"] > 1, marked, key)).drop("copy")
+
+
+def in_units(aside: ir.Table, units: ir.Table) -> ir.Table:
+    """Rows set aside by the units that they are of.
+
+    Args:
+        aside: From ``set_aside``.
+        units: Per interaction: ``unit_id``.
+    """
+    named = units.select(**{OF_INTERACTION: units.interaction_id, "unit_id": "unit_id"})
+    rows = attach(aside, named, [OF_INTERACTION])
+    of_another = holds(rows.unit_id != rows[OF_INTERACTION])
+    unit = json_object(json_fields({"unit_id": rows.unit_id}))
+    key = unit.substr(0, unit.length() - 1) + "," + rows.row_key.substr(1)
+    of = ibis.coalesce(rows.unit_id, rows[OF_INTERACTION])
+    moved = rows.mutate(
+        **{"row_key": ibis.ifelse(of_another, key, rows.row_key), OF_INTERACTION: of}
+    )
+    return moved.select(*aside.columns)
 
 
 def _copies(rows: ir.Table) -> ibis.expr.builders.WindowBuilder:

@@ -32,7 +32,7 @@ from baserate.records.days import (
 )
 from baserate.records.interactions import interactions
 from baserate.records.nesting import TurnFacts, nested, turn_facts
-from baserate.records.quarantine import OF_INTERACTION, per_interaction, set_aside
+from baserate.records.quarantine import in_units, per_interaction, set_aside
 from baserate.records.reasons import REASON
 from baserate.records.relational import among, attach, holds
 from baserate.records.requests import (
@@ -45,7 +45,7 @@ from baserate.records.requests import (
 from baserate.records.scores import Scores, day_scores, scored_subjects, shown_pins
 from baserate.records.sources import LogTable
 from baserate.records.unit_scores import pin_scores, unit_scores
-from baserate.records.units import UNIT_KEY, Units, day_units, places
+from baserate.records.units import UNIT_KEY, Places, Units, day_units, places
 from baserate.records.users import People, day_users
 from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
@@ -121,8 +121,12 @@ class Steps:
     def run(self) -> Tables:
         """The tables of the day. Raises: EngineError if rows do not add up."""
         sifted = self._sift(Window(self.programme.records.late_days))
-        aside = self.bench.keep(self._aside(sifted), "quarantine")
-        records = self.bench.keep(self._interactions(sifted, aside), "interactions")
+        where, aside = None, self._aside(sifted)
+        if sifted.units is not None and sifted.units.grouped:
+            where = places(sifted.units, sifted.facts.kept, self.bench)
+            aside = in_units(aside, where.units)
+        aside = self.bench.keep(aside, "quarantine")
+        records = self.bench.keep(self._interactions(sifted, aside, where), "interactions")
         made = self._made(records)
         accounts = self._accounts(sifted, made)
         audit = audit_table(accounts, self._counts(aside), made.interactions, self.ds)
@@ -213,12 +217,9 @@ class Steps:
             parts.append(("scores", sifted.scores.aside))
         return set_aside([(self.tables[name], rows) for name, rows in parts], self.bench)
 
-    def _interactions(self, sifted: Sifted, aside: ir.Table) -> ir.Table:
+    def _interactions(self, sifted: Sifted, aside: ir.Table, where: Places | None) -> ir.Table:
         own = self.programme.own_columns()
         units = sifted.units
-        where = None
-        if units is not None and units.grouped:
-            where = places(units, sifted.facts.kept, self.bench)
         records = nested(
             sifted.requests,
             sifted.responses,
@@ -240,8 +241,6 @@ class Steps:
             pins = pin_scores(sifted.scores.pins, policies, sifted.window)
             scores = unit_scores(used, shown, pins, policies)
             scores = self.bench.keep(scores, "unit_scores")
-        if where is not None:
-            aside = where.of_interactions(aside, OF_INTERACTION)
         return interactions(
             records,
             sifted.requests.started,
