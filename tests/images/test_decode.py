@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from baserate.images import decode
 from baserate.images.decode import render
 from baserate.images.failures import NoPicture
 from baserate.images.looks import look_alike, perceptual_hash
@@ -57,6 +60,59 @@ def test_a_bomb_is_refused_before_it_is_decoded():
     )
     assert status_of(as_bytes(Image.new("1", (1_001, 1_000)))) is Status.TOO_MANY_PIXELS
     assert render(as_bytes(Image.new("1", (1_000, 1_000))), CONFIG).facts.width == 1_000
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [
+        ((1_999, 1_503), "RGBA"),
+        ((1_503, 1_999), "LA"),
+        ((4_001, 203), "RGB"),
+        ((203, 4_001), "P"),
+        ((90, 60), "RGBA"),
+    ],
+)
+def test_a_large_picture_is_shown_as_if_made_smaller_whole_yet_never_copied_whole(
+    size, mode, monkeypatch
+):
+    picture = drawn(3, size).quantize(64) if mode == "P" else drawn(3, size, mode)
+    if mode in ("RGBA", "LA"):
+        picture.putalpha(drawn(4, size, "L"))
+    data = as_bytes(picture, compress_level=1)
+    layer = picture.convert("RGBA")
+    whole = Image.alpha_composite(Image.new("RGBA", size, "white"), layer).convert("RGB")
+    whole.thumbnail((64, 64), Image.Resampling.LANCZOS)
+    monkeypatch.setattr(decode, "_STRIP", 100_000)
+    on_white, seen = decode._on_white, []
+    monkeypatch.setattr(decode, "_on_white", lambda im: seen.append(im.size) or on_white(im))
+    made = render(data, section(max_pixels=4_000_000, view_pixels=64, thumbnail_pixels=16))
+    assert made.view == as_bytes(whole, "JPEG", quality=90)
+    assert (made.facts.width, made.facts.height) == size
+    assert sum(w * h for w, h in seen) == size[0] * size[1]
+    assert max(w * h for w, h in seen) <= 140_000
+
+
+def test_large_pictures_are_decoded_by_one_thread_and_small_ones_where_they_were_fetched(
+    monkeypatch,
+):
+    monkeypatch.setattr(decode, "_LARGE", 5_000)
+    rendered, seen = decode._rendered, []
+
+    def noted(image, *rest):
+        seen.append((image.size, threading.current_thread().name))
+        return rendered(image, *rest)
+
+    monkeypatch.setattr(decode, "_rendered", noted)
+    large, small = as_bytes(drawn(1)), as_bytes(drawn(1, (50, 50)))
+    for k in range(3):
+        with ThreadPoolExecutor(1, f"fetching-{k}") as pool:
+            views = [pool.submit(render, data, CONFIG) for data in (large, small)]
+            assert views[0].result().facts.width == 96
+            assert views[1].result().facts.width == 50
+    assert {name for size, name in seen if size == (96, 64)} == {"large-pictures_0"}
+    assert len({name for size, name in seen if size == (50, 50)}) == 3
+    with pytest.raises(NoPicture, match="broken"):
+        render(large[:-200], CONFIG)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF"])

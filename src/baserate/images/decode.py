@@ -3,11 +3,17 @@
 Only four formats are opened, by name. The size is checked before a pixel is decoded; a file that
 is cut off is refused. What comes out is a plain RGB picture: turned as its EXIF says, the first
 frame where it moves, on white where it is transparent, without any of its metadata.
+
+A small file can be a large picture. Beside the decoded pixels no second copy of their size is
+made: the picture is put on white and made smaller strip by strip. And however many pictures are
+fetched at once, large ones are decoded one at a time.
 """
 
 from __future__ import annotations
 
 import io
+import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +32,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _QUALITY = 90
+#: A picture of more pixels is decoded when no other such one is.
+_LARGE = 4_000_000
+#: One thread and not a lock: the allocator keeps what each thread that asked for much gave back.
+_ONE_AT_A_TIME = ThreadPoolExecutor(1, "large-pictures")
+#: Pixels of a strip, about.
+_STRIP = 1_000_000
+#: How far a picture is shrunk by means of blocks before it is resampled: to twice its size.
+_GAP = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,8 @@ def render(data: bytes, config: Images) -> Rendered:
         if image.width * image.height > config.max_pixels:
             raise NoPicture(ImageStatus.TOO_MANY_PIXELS, f"{image.width}x{image.height}")
         try:
+            if image.width * image.height > _LARGE:
+                return _ONE_AT_A_TIME.submit(_rendered, image, len(data), config).result()
             return _rendered(image, len(data), config)
         except Exception as error:  # the same; nothing was shown yet, so nothing is lost
             raise NoPicture(ImageStatus.BROKEN, type(error).__name__) from None
@@ -92,11 +108,11 @@ def _rendered(image: Image, size: int, config: Images) -> Rendered:
     width, height = image.size
     image.draft("RGB", (2 * config.view_pixels, 2 * config.view_pixels))
     image.load()
-    turned = ImageOps.exif_transpose(image)
-    if (turned.width > turned.height) != (image.width > image.height):
+    wide = image.width > image.height
+    ImageOps.exif_transpose(image, in_place=True)
+    if (image.width > image.height) != wide:
         width, height = height, width
-    plain = _on_white(turned)
-    plain.thumbnail((config.view_pixels, config.view_pixels), pil.Resampling.LANCZOS)
+    plain = _smaller_on_white(image, config.view_pixels)
     look = perceptual_hash(np.asarray(_small_grey(plain), dtype=np.float64))
     facts = Facts(media_type, width, height, size, animated, look)
     view = _jpeg(plain)
@@ -109,12 +125,40 @@ def _small_grey(image: Image) -> Image:
     return grey
 
 
+def _smaller_on_white(image: Image, longest: int) -> Image:
+    """What thumbnail() would make of the picture on white, without that picture at full size."""
+    pil = _pil()
+    size = _fitted(image.width, image.height, longest)
+    blocks = tuple(
+        max(int(full / small / _GAP), 1) for full, small in zip(image.size, size, strict=True)
+    )
+    reduced = pil.new("RGB", (-(-image.width // blocks[0]), -(-image.height // blocks[1])))
+    rows = max(_STRIP // image.width // blocks[1], 1) * blocks[1]
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        reduced.paste(_on_white(strip).reduce(blocks), (0, top // blocks[1]))
+    whole = (0.0, 0.0, image.width / blocks[0], image.height / blocks[1])
+    smaller: Image = reduced.resize(size, pil.Resampling.LANCZOS, box=whole)
+    return smaller
+
+
+def _fitted(width: int, height: int, longest: int) -> tuple[int, int]:
+    """The size within a square, of nearly the same shape; nothing is made larger."""
+    if max(width, height) <= longest:
+        return width, height
+    shape = width / height
+    if width > height:
+        near = (math.floor(longest / shape) or 1, math.ceil(longest / shape))
+        return longest, min(near, key=lambda n: abs(shape - longest / n))
+    near = (math.floor(longest * shape) or 1, math.ceil(longest * shape))
+    return min(near, key=lambda n: abs(shape - n / longest)), longest
+
+
 def _on_white(image: Image) -> Image:
     pil = _pil()
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.float64)
-        top = 65_535.0 if image.mode.startswith("I") else max(float(values.max()), 1e-9)
-        grey = np.clip(values / top * 255.0, 0.0, 255.0).astype(np.uint8)
+        grey = np.clip(values / 65_535.0 * 255.0, 0.0, 255.0).astype(np.uint8)
         flat: Image = pil.fromarray(grey).convert("RGB")
         return flat
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
