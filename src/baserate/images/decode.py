@@ -129,8 +129,9 @@ def _smaller_on_white(image: Image, longest: int) -> Image:
     """What thumbnail() would make of the picture on white, without that picture at full size."""
     pil = _pil()
     size = _fitted(image.width, image.height, longest)
-    blocks = tuple(
-        max(int(full / small / _GAP), 1) for full, small in zip(image.size, size, strict=True)
+    blocks = (
+        max(int(image.width / size[0] / _GAP), 1),
+        max(int(image.height / size[1] / _GAP), 1),
     )
     reduced = pil.new("RGB", (-(-image.width // blocks[0]), -(-image.height // blocks[1])))
     rows = max(_STRIP // image.width // blocks[1], 1) * blocks[1]
