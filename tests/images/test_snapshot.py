@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime
 
 import pytest
@@ -137,6 +138,21 @@ def test_pictures_are_deleted_after_the_last_day_that_needs_them(snap, web):
     assert snap([one, two], before=first, retention_days=10)[0].equals(first)
     again, _ = snap([one], ds=date(2026, 1, 17), retention_days=10)
     assert picture_of(rows(again)[one], store).is_shown
+
+
+def test_what_no_table_names_is_deleted_so_long_after_it_was_last_fetched(tmp_path):
+    store = ImageStore(tmp_path, section(retention_days=10))
+    digest, wanted = (store.keep(as_bytes(drawn(k)))[0] for k in (1, 2))
+    day = datetime(2020, 1, 5, 12, tzinfo=UTC).timestamp()
+    for path in (store.path(digest), store.path(wanted)):
+        os.utime(path, (day, day))
+    assert expire(store, [], date(2020, 1, 15)).pictures == 0
+    store.keep(as_bytes(drawn(2)))  # a run that works now shows it again
+    assert expire(store, [], date(2020, 1, 16), fetching=True).pictures == 0
+    assert expire(store, [], date(2020, 1, 16), dry_run=True).pictures == 1
+    assert expire(store, [], date(2020, 1, 16)).pictures == 1
+    assert list(store.digests()) == [wanted]
+    assert store.gone(digest) is Status.EXPIRED
 
 
 def test_an_erased_picture_is_gone_and_is_never_kept_again(snap, web):

@@ -115,10 +115,14 @@ def day_pictures(stages: Stages, ds: date) -> list[dict[str, Any]]:
 
 
 def sweep_pictures(stages: Stages, today: date, *, dry_run: bool = False) -> Deleted:
-    """Delete pictures whose retention date has passed on every day that shows them."""
+    """Delete pictures whose retention date has passed on every day that shows them.
+
+    Those that no day shows go by their own time, unless a run works now.
+    """
     store = ImageStore(stages.workspace.root, section(stages))
+    fetching = bool(stages.store.sweep().live)  # before the tables: a run that ends has one
     tables = [stages.store.read("images", day) for day in stages.store.days("images")]
-    return expire(store, tables, today, dry_run=dry_run)
+    return expire(store, tables, today, dry_run=dry_run, fetching=fetching)
 
 
 def remove_unseen(stages: Stages) -> int:

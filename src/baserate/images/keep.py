@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -30,19 +30,29 @@ def forget(store: ImageStore, digests: Iterable[str], on: date) -> Deleted:
         digests: sha256 of each.
         on: The day it is done, for the tombstone.
     """
-    return _delete(store, digests, ImageStatus.ERASED, on)
+    return _delete(store, sorted(set(digests)), ImageStatus.ERASED, on)
 
 
 def expire(
-    store: ImageStore, tables: Iterable[pa.Table], on: date, *, dry_run: bool = False
+    store: ImageStore,
+    tables: Iterable[pa.Table],
+    on: date,
+    *,
+    dry_run: bool = False,
+    fetching: bool = False,
 ) -> Deleted:
     """Delete kept pictures that no day needs any more.
+
+    A picture that no table names (its run was killed, its sample replaced) goes so many days
+    after it was last fetched as a day's pictures are kept.
 
     Args:
         store: Where they are.
         tables: The ``images`` tables of all days.
         on: Today: a picture whose last ``retain_until`` is before it goes.
         dry_run: Only say what would go.
+        fetching: A run works now, whose table is still to come: only pictures that a table
+            names are looked at.
     """
     until: dict[str, date] = {}
     for table in tables:
@@ -50,10 +60,17 @@ def expire(
         for digest, day in ((row["content_sha256"], row["retain_until"]) for row in kept):
             if digest is not None and day is not None:
                 until[digest] = max(day, until.get(digest, day))
-    over = [d for d in store.digests() if d in until and until[d] < on]
+
+    def is_over(digest: str) -> bool:
+        if digest in until:
+            return until[digest] < on
+        wanted = None if fetching else store.last_wanted(digest)
+        return wanted is not None and wanted + timedelta(days=store.config.retention_days) < on
+
+    over = [d for d in store.digests() if is_over(d)]
     if dry_run:
         return Deleted(len(over), sum(store.size(d) for d in over))
-    return _delete(store, over, ImageStatus.EXPIRED, on)
+    return _delete(store, (d for d in over if is_over(d)), ImageStatus.EXPIRED, on)
 
 
 def remove_unreferenced(store: ImageStore, tables: Iterable[pa.Table]) -> int:
@@ -87,5 +104,5 @@ def digests_of(table: pa.Table, references: Collection[str]) -> list[str]:
 
 
 def _delete(store: ImageStore, digests: Iterable[str], status: ImageStatus, on: date) -> Deleted:
-    freed = [store.delete(digest, status, on) for digest in sorted(set(digests))]
+    freed = [store.delete(digest, status, on) for digest in digests]
     return Deleted(sum(size > 0 for size in freed), sum(freed))

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from baserate.images.decode import Facts, Rendered, render
@@ -60,6 +60,8 @@ class ImageStore:
         digest = hashlib.sha256(data).hexdigest()
         if self.gone(digest) is ImageStatus.ERASED:
             raise NoPicture(ImageStatus.ERASED, "on_request")
+        with suppress(OSError):
+            os.utime(self.path(digest))  # before the look: who sweeps now sees that it is wanted
         known = self.facts(digest)
         if known is not None:
             return digest, known
@@ -122,6 +124,13 @@ class ImageStore:
             path.unlink(missing_ok=True)
         if self.gone(digest) is not ImageStatus.ERASED:
             self._beside(digest, "gone.json").unlink(missing_ok=True)
+
+    def last_wanted(self, digest: str) -> date | None:
+        """The day (UTC) that a picture was last fetched; None where it is not there."""
+        try:
+            return datetime.fromtimestamp(self.path(digest).stat().st_mtime, UTC).date()
+        except OSError:
+            return None
 
     def size(self, digest: str) -> int:
         """Bytes of a picture and of what was made from it."""
