@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from baserate.cli import main
+from baserate.cli.privacy import _listed
 from baserate.stats.designs.base import DeliveredProbabilityWarning
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
@@ -281,6 +282,12 @@ def test_nobody_is_erased_by_a_slip_of_the_command_line(
     assert code == 2
     assert words[0] in err
     assert "hint" in err
+
+
+def test_a_mark_before_the_text_is_no_part_of_a_users_id(tmp_path: Path) -> None:
+    path = tmp_path / "users.txt"
+    path.write_text("user-1\r\nuser-2\r\n", encoding="utf-8-sig")
+    assert _listed(path) == ["user-1", "user-2"]
 
 
 def test_a_cut_that_is_none_is_refused(run: Run, workspace: Path) -> None:

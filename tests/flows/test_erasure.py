@@ -18,7 +18,7 @@ from baserate.engines.privacy_ledger import PrivacyLedger
 from baserate.engines.pseudonyms import PseudonymKey
 from baserate.engines.run_files import RunFiles
 from baserate.flows import erasing
-from baserate.flows.finding import find
+from baserate.flows.finding import find, left_of
 from baserate.flows.gold import import_gold
 from baserate.flows.measure import DAY_STAGES, estimate, run_days
 from baserate.flows.releasing import release
@@ -401,6 +401,32 @@ def test_killed_at_any_moment_it_is_as_it_was_or_as_it_is_to_be_and_is_finished(
         assert (done.state, done.counts["interactions"]) == ("done", 20)
         assert erasing.finish(stages) is None
     assert traces(workspace, CANARY) == set()
+
+
+def test_a_judge_that_was_at_work_meanwhile_keeps_no_answers_about_the_erased(
+    workspace: Path,
+) -> None:
+    for way in ("person", "retention"):
+        for stages in open_stages(workspace):
+            with erasing.nothing_comes_back(stages):
+                if way == "person":
+                    concern, erasure = erase_ann(stages)
+                else:
+                    done = erasing.expire(stages, asked_by="cron")
+                    assert done is not None
+                    concern, erasure = erasing.Concern((), (), ("i0-000",)), done
+                keep_answers(stages)  # by a candidate, or of a policy's new wording
+                assert find(stages, concern) != []
+            assert find(stages, concern) == []
+            assert left_of(stages, erasure) == []
+
+
+def test_finishing_looks_for_what_is_left(workspace: Path) -> None:
+    for stages in open_stages(workspace):
+        _, erasure = erase_ann(stages)
+        assert left_of(stages, erasure) == []
+        keep_answers(stages)
+        assert [t.where for t in left_of(stages, erasure)] == ["judge-cache.db"]
 
 
 def test_nothing_is_erased_while_a_run_works(workspace: Path) -> None:

@@ -69,19 +69,22 @@ def erase(
     from baserate.cli.judge_quality import open_here
     from baserate.flows import erasing
     from baserate.flows.finding import find as traces_of
+    from baserate.flows.finding import left_of
 
+    done: Erasure | None
     with open_here(workspace) as stages:
         if finish:
             done = erasing.finish(stages, _tell)
-            _show_erasure(done, [], json=json)
-            return
-        people = _people(user, users_from, interaction)
-        concern = erasing.concern_of(stages, people, interaction or ())
-        if dry_run:
-            _show_traces(traces_of(stages, concern), json=json)
-            return
-        done = erasing.erase(stages, concern, asked_by=asked_by or _login(), note=note, tell=_tell)
-        left = traces_of(stages, concern)
+            left = [] if done is None else left_of(stages, done)
+        else:
+            people = _people(user, users_from, interaction)
+            concern = erasing.concern_of(stages, people, interaction or ())
+            if dry_run:
+                _show_traces(traces_of(stages, concern), json=json)
+                return
+            who = asked_by or _login()
+            done = erasing.erase(stages, concern, asked_by=who, note=note, tell=_tell)
+            left = traces_of(stages, concern)
     _show_erasure(done, left, json=json)
     if left:
         raise typer.Exit(1)
@@ -198,7 +201,8 @@ def _listed(path: Path) -> list[str]:
             got=type(error).__name__,
             hint="give a text file (UTF-8) with one user id a line",
         ) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = text.removeprefix("\ufeff").splitlines()  # some editors put a mark before the text
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _login() -> str:
@@ -227,7 +231,15 @@ def _show_erasure(erasure: Erasure | None, left: Sequence[Trace], *, json: bool)
         return
     rows = [(what, f"{n:,}") for what, n in erasure.counts.items()]
     screen.table(("erased from", "rows"), rows, right=(1,))
-    typer.echo(f"\nerasure {erasure.id} is done; its files were written anew, the old ones removed")
+    if any(erasure.counts.values()):
+        told = "its files were written anew, the old ones removed"
+    elif erasure.kind == "person":
+        told = (
+            "nobody of that id is in this workspace: recorded, and logs read later come out erased"
+        )
+    else:
+        told = "nothing was there to erase"
+    typer.echo(f"\nerasure {erasure.id} is done; {told}")
     if left:
         typer.echo("something is left:")
         _show_traces(left, json=False)

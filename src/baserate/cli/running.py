@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from baserate.cli import screen
+from baserate.flows.erasing import nothing_comes_back
 from baserate.flows.measure import StageDone, StageName, run_days
 from baserate.flows.notes import sentences
 from baserate.flows.stages import Stages
@@ -34,7 +35,9 @@ def open_stages(root: Path, engine: str, force: bool) -> Iterator[Stages]:
         )
     with open_workspace(root.resolve(), engine=engine) as workspace:
         workspace.store.sweep()
-        yield Stages(workspace, force=force)
+        stages = Stages(workspace, force=force)
+        with nothing_comes_back(stages):
+            yield stages
 
 
 def run_with_progress(

@@ -10,6 +10,7 @@ that are read again: every run consults the record (docs/design/0011).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from glob import glob
@@ -168,15 +169,36 @@ def finish(stages: Stages, tell: Tell = lambda _done, _all: None) -> Erasure | N
 
 def _finish(stages: Stages, erasure: Erasure, erased: Erased, tell: Tell) -> Erasure:
     stages.store.content.erase(erasure, erased, tell)
-    counts = {"work lists and review files": 0}
-    old = sampled_up_to(stages, erased.up_to)
-    interactions = {*erased.interactions, *old}
-    for path in files_with_content(stages):
-        counts["work lists and review files"] += forget_content(path, interactions)
-    counts["proposed policies"] = forget_proposals(stages.workspace.root, interactions)
+    counts = _forget_beside(stages, erased)
     counts["pictures"] = remove_unseen(stages)
-    counts["judge's answers"] = forget_answers(stages.cache_path, interactions)
     return stages.store.privacy.finish(erasure, counts)
+
+
+def _forget_beside(stages: Stages, erased: Erased) -> dict[str, int]:
+    """Take content out of what lies beside the tables."""
+    interactions = {*erased.interactions, *sampled_up_to(stages, erased.up_to)}
+    files = files_with_content(stages)
+    return {
+        "work lists and review files": sum(forget_content(path, interactions) for path in files),
+        "proposed policies": forget_proposals(stages.workspace.root, interactions),
+        "judge's answers": forget_answers(stages.cache_path, interactions),
+    }
+
+
+@contextmanager
+def nothing_comes_back(stages: Stages) -> Iterator[None]:
+    """See that what is erased meanwhile is not kept by who had read it before.
+
+    A judge may be at work for hours outside any run, and keeps its answers; so whoever works
+    with a workspace forgets at the end what was erased since the beginning.
+    """
+    before = stages.store.privacy.erasures()
+    try:
+        yield
+    finally:
+        since = [e.id for e in stages.store.privacy.erasures() if e not in before]
+        for number in since:
+            _forget_beside(stages, stages.store.privacy.erased(number))
 
 
 def sampled_up_to(stages: Stages, up_to: str | None) -> set[str]:

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baserate.engines.database import DATABASE
+from baserate.engines.erasing import Erased
+from baserate.engines.privacy_ledger import Erasure
 from baserate.flows.erasing import Concern, files_with_content
 from baserate.flows.stages import Stages
 from baserate.labels.forgetting import forget_content
@@ -45,6 +47,14 @@ def find(stages: Stages, concern: Concern) -> list[Trace]:
     themselves and for their pseudonyms, as values of columns or as bytes.
     """
     return [*_in_tables(stages, concern), *_in_files(stages, concern), *_ids(stages, concern)]
+
+
+def left_of(stages: Stages, erasure: Erasure) -> list[Trace]:
+    """What is there of those whom an erasure concerned; their ids are known as pseudonyms only."""
+    erased = stages.store.privacy.erased(erasure.id)
+    found = find(stages, Concern((), tuple(erased.people), erased.interactions))
+    old = stages.store.content.n_to_erase(Erased(up_to=erased.up_to)) if erased.up_to else {}
+    return [*found, *(Trace(f"table {table}", "content", n) for table, n in sorted(old.items()))]
 
 
 def _in_tables(stages: Stages, concern: Concern) -> Iterator[Trace]:

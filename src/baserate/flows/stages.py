@@ -341,12 +341,14 @@ class Stages:
             run.write("outcomes", read, OUTCOMES)
             if members is not None:
                 run.write("panel_labels", members, PANEL_LABELS)
-        self._forget_erased(ids)
+        self._forget_erased(ids, ds)
         return True
 
-    def _forget_erased(self, ids: list[str]) -> None:
+    def _forget_erased(self, ids: list[str], ds: date) -> None:
         """Answers about interactions that were erased while the judge was at work."""
-        late = set(ids) & set(self.store.privacy.erased().interactions)
+        erased = self.store.privacy.erased()
+        whole_day = str(ds) <= (erased.up_to or "")
+        late = set(ids) if whole_day else set(ids) & set(erased.interactions)
         forget_answers(self.cache_path, late)
 
     def _judged(self, units: list[UnitContent], ds: date) -> tuple[pa.Table, pa.Table | None]:
