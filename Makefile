@@ -31,7 +31,7 @@ demo-spark: $(READY) ## Replay a small platform on DuckDB and on Spark: the same
 	@$(BIN)/python -m baserate.cli.demo_engines
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not coverage_map"
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not coverage_map"
 
 check: format lint types contract test docs ## What CI runs: format, lint, types, import contract, tests, docs
 
