@@ -69,6 +69,7 @@ def test_every_log_row_is_used_or_quarantined(measured: Path) -> None:
             rows: dict[str, dict[str, int]] = {}
             for row in store.read("audit", day).to_pylist():
                 rows.setdefault(row["source_table"], {})[row["measure"]] = row["value"]
+            assert rows.pop("interactions")["units"] == 1_500
             assert set(rows) == {"users", "requests", "responses", "components", "scores"}
             for measures in rows.values():
                 aside = sum(v for m, v in measures.items() if m.startswith("quarantined:"))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.flows.candidates import make_candidate
+from baserate.flows.picturing import pictures_of
 from baserate.flows.quality import candidate_table
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import digest
@@ -168,13 +169,15 @@ def _by_policy(
     stages: Stages, judge: Judge, pairs: Sequence[Pair], *, planted: bool
 ) -> Iterator[pa.Table]:
     now = stages.now()
+    days = {p.canary.record["ds"] for p in pairs}
+    pictures = {day: pictures_of(stages, day) for day in days}
     for policy in stages.programme.policies:
         mine = [p for p in pairs if p.canary.policy == policy.id]
         records = {
             r["interaction_id"]: r
             for r in (p.planted if planted else p.canary.record for p in mine)
         }
-        units = [render_unit(r) for r in records.values()]
+        units = [render_unit(r, pictures=pictures[r["ds"]]) for r in records.values()]
         if units:
             yield judge_units(judge, units, [policy], ds=now.date(), now=now)
 
