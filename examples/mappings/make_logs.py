@@ -1,9 +1,9 @@
 """Logs of one small made-up platform, written in two ways: a star schema and a stream of events.
 
-    python examples/mappings/make_logs.py /tmp/mappings
-    baserate doctor --workspace /tmp/mappings/star
-    baserate records --workspace /tmp/mappings/star --from 2026-01-05 --to 2026-01-06
-    baserate records --workspace /tmp/mappings/stream --from 2026-01-05 --to 2026-01-06
+    python examples/mappings/make_logs.py
+    baserate doctor --workspace mapping-examples/star
+    baserate records --workspace mapping-examples/star --from 2026-01-05 --to 2026-01-06
+    baserate records --workspace mapping-examples/stream --from 2026-01-05 --to 2026-01-06
 
 Both folders get a programme file whose mapping makes the same interactions of either log.
 """
@@ -227,4 +227,6 @@ def make_logs(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    make_logs(Path(sys.argv[1] if len(sys.argv) > 1 else "mapping-examples"))
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "mapping-examples")
+    make_logs(target)
+    print(f"wrote {target / 'star'} and {target / 'stream'}")
