@@ -36,10 +36,10 @@ test: $(READY) ## Run the tests
 check: format lint types contract test docs ## What CI runs: format, lint, types, import contract, tests, docs
 
 format: $(READY) ## Check formatting
-	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff format --check src tests bench examples
 
 lint: $(READY) ## Lint
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff check src tests bench examples
 
 types: $(READY) ## Type-check the package, strictly
 	@$(BIN)/mypy
