@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 
-from baserate.cli import main
 from baserate.flows.design_draws import USUAL, draw_named
 from baserate.flows.design_evidence import DesignEvidence, gather_evidence
 from baserate.flows.designing import compare_designs, plan_budget
@@ -64,24 +62,6 @@ def stages(measured: Path) -> Iterator[Stages]:
 @pytest.fixture(scope="module")
 def evidence(stages: Stages) -> DesignEvidence:
     return gather_evidence(stages)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout, stderr."""
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 # -- the evidence and the draws --------------------------------------------------------------------

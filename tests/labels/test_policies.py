@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import zipfile
 from pathlib import Path
 
@@ -442,25 +441,6 @@ def test_reviewers_get_the_text_of_the_document_as_the_definition(tmp_path):
 
 
 # --- on the command line --------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    from baserate.cli import main
-
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*words) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 def test_lint_exits_with_one_only_for_mistakes_and_json_says_the_same(run, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from tests.labels.reading import WORDS, document, write_workspace
 
-from baserate.cli import main
 from baserate.cli.running import open_stages
 from baserate.flows.gold import import_gold
 from baserate.flows.optimised import forget_proposals
@@ -28,25 +26,6 @@ from baserate.labels.quality.gains import Settled, balanced_gain, most_that_coul
 
 Run = Callable[..., tuple[int, str, str]]
 LISTED = WORDS[:3]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 def gold(path: Path, n: int) -> list[dict[str, Any]]:
