@@ -21,7 +21,7 @@ from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.erasing import Erased, RawIds
 from baserate.engines.pseudonyms import PseudonymKey
 from baserate.engines.store import Store
-from baserate.terms.schemas import INTERACTIONS
+from baserate.terms.record_tables import INTERACTIONS
 
 START = date(2026, 1, 1)
 KEY = PseudonymKey(b"a key of thirty-two characters!!")

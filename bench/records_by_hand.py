@@ -39,7 +39,8 @@ from baserate.engines.spark_session import java_fault, spark_fault
 from baserate.engines.table_digest import digest_of_file
 from baserate.records import build_records
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import QUARANTINE, TableSchema, interactions_schema
+from baserate.terms.record_tables import QUARANTINE, interactions_schema
+from baserate.terms.schemas import TableSchema
 
 if TYPE_CHECKING:
     from baserate.engines.spark_engine import SparkEngine

@@ -17,8 +17,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from baserate.cli.app import app
+from baserate.terms.logging_tables import LOGGING_TABLES
+from baserate.terms.our_tables import OUR_TABLES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import LOGGING_TABLES, OUR_TABLES, TableSchema
+from baserate.terms.schemas import TableSchema
 from baserate.terms.words import (
     QUARANTINE_MEANINGS,
     Estimand,

@@ -10,7 +10,7 @@ import pytest
 from baserate.sampling.phase1 import draw_phase1
 from baserate.stats.intervals.interval import zero_count_limit
 from baserate.terms.programme import Sampling
-from baserate.terms.schemas import MAX_WEIGHT
+from baserate.terms.sample_tables import MAX_WEIGHT
 from tests.sampling.test_draws import DAY, frame, prior, programme
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"

@@ -12,11 +12,9 @@ import pytest
 
 from baserate.engines.store import Store
 from baserate.terms.errors import EngineError, TableError
-from baserate.terms.schemas import (
-    OUR_TABLES,
-    TURN_TYPE,
-    interactions_schema,
-)
+from baserate.terms.our_tables import OUR_TABLES
+from baserate.terms.record_tables import interactions_schema
+from baserate.terms.schemas import TURN_TYPE
 
 from .conftest import DAY, THINGS, things
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from baserate.engines.table_digest import RowSums, digest_of, sums_query
 from baserate.terms.errors import TableError
-from baserate.terms.schemas import Column, TableSchema, interactions_schema
+from baserate.terms.record_tables import interactions_schema
+from baserate.terms.schemas import Column, TableSchema
 
 EVERYTHING = TableSchema(
     "everything",

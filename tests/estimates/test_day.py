@@ -20,9 +20,9 @@ from baserate.sampling.history import (
 )
 from baserate.sampling.phase1 import draw_phase1, maxima, model_numerators
 from baserate.sampling.phase2 import draw_phase2
+from baserate.terms.our_tables import ESTIMATES
 from baserate.terms.programme import Estimation, Programme
 from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
-from baserate.terms.schemas import ESTIMATES
 from baserate.terms.words import ALL
 
 DAY = date(2026, 1, 5)

@@ -17,7 +17,7 @@ from baserate.flows.workspace import open_workspace
 from baserate.stats.trailing import UsualCount
 from baserate.terms.errors import TableError
 from baserate.terms.programme import Gates
-from baserate.terms.schemas import SAMPLES
+from baserate.terms.sample_tables import SAMPLES
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mappings"
 DAY = date(2026, 1, 6)

@@ -16,7 +16,7 @@ from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.engines.store import Store
 from baserate.flows.stages import Stages
 from baserate.terms.errors import BaserateError
-from baserate.terms.schemas import QUARANTINE
+from baserate.terms.record_tables import QUARANTINE
 from tests.flows.test_erasure import ANN, CANARY, DAYS, write_workspace
 from tests.records.awkward import write_rows
 

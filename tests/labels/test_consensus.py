@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from baserate.labels.consensus import consensus
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 
 WORDS = ("violating", "not_violating", "unsure", "no_label")
 

@@ -9,8 +9,8 @@ import pytest
 from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, judge_units, no_label
 from baserate.labels.render import WHOLE
 from baserate.terms.errors import LabelError
+from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import LABELS
 from baserate.terms.words import LabelerKind, NoLabelReason, Verdict
 
 YES = SubjectVerdict(Verdict.VIOLATING, confidence=0.8)

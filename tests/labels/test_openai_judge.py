@@ -14,7 +14,7 @@ import pytest
 
 from baserate.labels.judges.base import judge_units
 from baserate.terms.errors import LabelError
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 
 DAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

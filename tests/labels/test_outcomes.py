@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from baserate.labels.outcomes import outcomes, shown_subjects
-from baserate.terms.schemas import INTERACTIONS, LABELS
+from baserate.terms.label_tables import LABELS
+from baserate.terms.record_tables import INTERACTIONS
 from baserate.terms.words import Estimand
 
 DAY = date(2026, 1, 5)

@@ -18,7 +18,7 @@ from baserate.engines.store import Store
 from baserate.flows.measure import DAY_STAGES, log_days, run_days
 from baserate.labels.quality.impact import wording_impact
 from baserate.stats.paired import paired_difference
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 
 Run = Callable[..., tuple[int, str, str]]
 

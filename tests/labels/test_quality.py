@@ -24,7 +24,7 @@ from baserate.labels.quality import (
 )
 from baserate.labels.quality.promotion import ALWAYS_SAFE, ALWAYS_VIOLATING
 from baserate.terms.errors import LabelError
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 
 DAY = date(2026, 1, 5)
 

@@ -11,8 +11,10 @@ import pytest
 from baserate.labels.reviews import read_reviews
 from baserate.labels.worklist import COLUMNS, write_worklist
 from baserate.terms.errors import LabelError
+from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import INTERACTIONS, LABELS, SAMPLES
+from baserate.terms.record_tables import INTERACTIONS
+from baserate.terms.sample_tables import SAMPLES
 
 POLICIES = [Policy(id=p, name=p.title(), definition=f"About {p}.") for p in ("fruit", "veg")]
 

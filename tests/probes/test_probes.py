@@ -29,7 +29,7 @@ from baserate.probes import (
 )
 from baserate.probes.disguise import with_invisible, with_lookalikes
 from baserate.terms.errors import LabelError
-from baserate.terms.schemas import PROBES
+from baserate.terms.label_tables import PROBES
 from baserate.terms.words import Verdict
 
 DAY = date(2026, 3, 1)

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.records import build_records
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import ARROW_TYPES, LOGGING_TABLES
+from baserate.terms.schemas import ARROW_TYPES
 
 DAY = date(2026, 3, 10)
 TABLES = tuple(LOGGING_TABLES)

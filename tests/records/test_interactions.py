@@ -6,7 +6,7 @@ from tests.records.awkward import DAY, at, programme
 
 from baserate.engines.keyed_hash import prn_array
 from baserate.records import content_digest
-from baserate.terms.schemas import AUDIT, QUARANTINE, interactions_schema
+from baserate.terms.record_tables import AUDIT, QUARANTINE, interactions_schema
 
 
 def test_an_interaction_has_its_query_response_and_pins_in_order(logs, run):

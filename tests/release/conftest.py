@@ -20,18 +20,11 @@ from baserate.stats.intervals.binomial import logit_interval
 from baserate.stats.intervals.interval import zero_count_limit
 from baserate.stats.ladder import domain_columns, ladder_estimate
 from baserate.stats.phases import Phase
+from baserate.terms.label_tables import LABELS, OUTCOMES, REVIEW_LABELS, REVIEW_OUTCOMES
+from baserate.terms.our_tables import ESTIMATES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import (
-    AUDIT,
-    ESTIMATES,
-    FRAME_TOTALS,
-    LABELS,
-    OUTCOMES,
-    REVIEW_LABELS,
-    REVIEW_OUTCOMES,
-    REVIEW_SAMPLES,
-    SAMPLES,
-)
+from baserate.terms.record_tables import AUDIT
+from baserate.terms.sample_tables import FRAME_TOTALS, REVIEW_SAMPLES, SAMPLES
 
 POLICIES = {
     "hate": ("Hate", 0.012, "Attacks people for who they are."),

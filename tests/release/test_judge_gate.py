@@ -11,8 +11,8 @@ import pytest
 from baserate.probes import FamilyFlips, withstands
 from baserate.release.gates import decide, run_gates
 from baserate.release.judge_gates import judge_withstands_injection
+from baserate.terms.label_tables import PROBES
 from baserate.terms.programme import OpenAIJudge
-from baserate.terms.schemas import PROBES
 
 VERSION = "9c1d" * 8
 

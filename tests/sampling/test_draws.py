@@ -20,8 +20,8 @@ from baserate.sampling.history import (
 )
 from baserate.sampling.phase1 import SIZE_STEP, allocate, draw_phase1, mixed_size
 from baserate.terms.programme import Programme
+from baserate.terms.sample_tables import MAX_WEIGHT, SAMPLES
 from baserate.terms.sampled_units import sampled_units
-from baserate.terms.schemas import MAX_WEIGHT, SAMPLES
 from baserate.terms.words import ALL
 
 DAY = date(2026, 3, 1)

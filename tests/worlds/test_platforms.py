@@ -14,8 +14,8 @@ from scipy.stats import beta, multivariate_normal, norm, spearmanr
 from baserate.engines.duckdb_engine import DuckDBEngine
 from baserate.records import build_records
 from baserate.terms.errors import DesignError
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import LOGGING_TABLES
 from baserate.worlds.platforms import (
     SCORE_QUALITIES,
     Clusters,

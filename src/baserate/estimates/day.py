@@ -13,8 +13,8 @@ from baserate.estimates.cells import Cell, CellKey, Cells
 from baserate.stats.arrays import Array, BoolArray
 from baserate.stats.ladder import LadderEstimate, Phase, ladder_estimate
 from baserate.terms.programme import Programme
+from baserate.terms.sample_tables import MAX_WEIGHT
 from baserate.terms.sampled_units import SampledUnits
-from baserate.terms.schemas import MAX_WEIGHT
 from baserate.terms.words import ALL, Estimand, Method
 
 

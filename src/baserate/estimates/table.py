@@ -19,8 +19,8 @@ from baserate.stats.intervals import (
     zero_positives_interval,
 )
 from baserate.stats.sizes import blind_spot_defence
+from baserate.terms.our_tables import ESTIMATES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import ESTIMATES
 from baserate.terms.words import Method
 
 #: Goes into the interval's name where a declared blind spot could hide.

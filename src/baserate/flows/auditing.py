@@ -17,7 +17,8 @@ from baserate.release.day_gates import KNOWN_TOTALS, horvitz_thompson_total, sta
 from baserate.release.gate_inputs import NOT_A_FAULT
 from baserate.stats.trailing import UsualCount, departs, usual_count
 from baserate.terms.errors import TableError
-from baserate.terms.schemas import AUDITED_INTERACTIONS, LOGGING_TABLES
+from baserate.terms.logging_tables import LOGGING_TABLES
+from baserate.terms.record_tables import AUDITED_INTERACTIONS
 from baserate.terms.words import ALL
 
 #: Days before a day that its volume is held against.

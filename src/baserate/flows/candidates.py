@@ -26,8 +26,8 @@ from baserate.labels.quality import (
     promotion_checks,
     quality_by_slice,
 )
+from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import LABELS
 from baserate.terms.yaml_lines import read_lines
 
 PROMOTIONS = "promotions"

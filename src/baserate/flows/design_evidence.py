@@ -23,8 +23,8 @@ from baserate.stats.anticipation import Pilot
 from baserate.stats.arrays import Array, IntArray
 from baserate.terms.errors import DesignError, TableError
 from baserate.terms.programme import Programme
+from baserate.terms.record_tables import score_column
 from baserate.terms.sampled_units import SampledUnits
-from baserate.terms.schemas import score_column
 from baserate.terms.words import ALL
 
 #: Judged days, counted back from the planned one, whose units show what the judge leaves open.

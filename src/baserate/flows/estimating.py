@@ -16,9 +16,10 @@ from baserate.flows.workspace import digest
 from baserate.sampling.frame import UNKNOWN
 from baserate.sampling.history import read_calibrations
 from baserate.sampling.phase1 import maxima
+from baserate.terms.our_tables import ESTIMATES
 from baserate.terms.programme import Programme
+from baserate.terms.record_tables import score_column
 from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
-from baserate.terms.schemas import ESTIMATES, score_column
 
 
 @dataclass(frozen=True)

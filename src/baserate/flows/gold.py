@@ -41,8 +41,8 @@ from baserate.stats.misclassification import (
     weighted_share,
 )
 from baserate.terms.errors import LabelError, ProgrammeError
+from baserate.terms.label_tables import GOLD
 from baserate.terms.programme import LocalJudge, Policy, resolve_path
-from baserate.terms.schemas import GOLD
 from baserate.terms.words import SubjectKind, Verdict
 
 

@@ -24,8 +24,9 @@ from baserate.flows.stages import Stages
 from baserate.flows.workspace import Workspace, digest
 from baserate.release.missing_days import named_days, ways_out
 from baserate.terms.errors import EngineError, TableError
+from baserate.terms.our_tables import ESTIMATES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import ESTIMATES, score_column
+from baserate.terms.record_tables import score_column
 
 StageName = Literal["records", "sample", "images", "judge", "review", "collect", "estimate"]
 DAY_STAGES: tuple[StageName, ...] = (

@@ -24,7 +24,7 @@ from baserate.images.keep import Deleted, expire, remove_unreferenced
 from baserate.terms.errors import ProgrammeError
 from baserate.terms.pictures import Picture
 from baserate.terms.programme_images import Images
-from baserate.terms.schemas import IMAGES
+from baserate.terms.sample_tables import IMAGES
 
 if TYPE_CHECKING:
     from baserate.flows.stages import Stages

@@ -32,8 +32,8 @@ from baserate.labels.policies import (
 from baserate.labels.quality.impact import Impact, wording_impact
 from baserate.labels.render import UnitContent
 from baserate.terms.errors import LabelError
+from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import LABELS
 
 #: Interactions asked about where nobody says how many.
 UNITS = 1_000

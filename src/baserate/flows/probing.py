@@ -30,7 +30,7 @@ from baserate.probes import (
     withstands,
 )
 from baserate.terms.errors import LabelError
-from baserate.terms.schemas import PROBES
+from baserate.terms.label_tables import PROBES
 from baserate.terms.words import SubjectKind, Verdict
 
 _SALT_NAME = "probe"

@@ -19,7 +19,7 @@ from baserate.labels.quality import (
     label_pairs,
 )
 from baserate.terms.errors import LabelError, ProgrammeError
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 from baserate.terms.words import SubjectKind, Verdict
 
 PROMOTIONS = "promotions"

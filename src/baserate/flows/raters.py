@@ -15,7 +15,7 @@ from baserate.labels.quality import Votes, votes_from
 from baserate.labels.reviews import LOOKUP_ID
 from baserate.labels.rows import FileRow, Wanted, read_rows
 from baserate.terms.errors import LabelError
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 from baserate.terms.words import LabelerKind, SubjectKind, Verdict
 
 _NEEDED = ("interaction_id", "policy", "verdict", "labeler_id")

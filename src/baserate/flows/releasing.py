@@ -23,7 +23,7 @@ from baserate.release.report import render_report, report_data
 from baserate.release.results import GateResult
 from baserate.sampling.frame import frame_columns
 from baserate.terms.errors import ReleaseHeld
-from baserate.terms.schemas import OUR_TABLES
+from baserate.terms.our_tables import OUR_TABLES
 
 #: Libraries whose version may change a number.
 LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "scikit-learn")

@@ -23,8 +23,8 @@ from baserate.images.fetch import Fetcher
 from baserate.labels.scorers import Material, Scorer, make_scorers
 from baserate.records.log_rows import log_rows
 from baserate.terms.errors import LabelError, ProgrammeError
+from baserate.terms.logging_tables import SCORES
 from baserate.terms.programme import resolve_path
-from baserate.terms.schemas import SCORES
 from baserate.terms.words import SubjectKind
 
 _FILE = "baserate-scores.parquet"

@@ -49,25 +49,19 @@ from baserate.sampling.history import (
 from baserate.sampling.phase1 import Phase1, draw_phase1
 from baserate.sampling.phase2 import draw_phase2
 from baserate.stats.arrays import Array
-from baserate.terms.programme import FileReviews
-from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
-from baserate.terms.schemas import (
-    AUDIT,
-    CALIBRATIONS,
-    FRAME_TOTALS,
+from baserate.terms.label_tables import (
     LABELS,
     OUTCOMES,
     PANEL_LABELS,
-    QUARANTINE,
     REVIEW_LABELS,
     REVIEW_OUTCOMES,
     REVIEW_QUARANTINE,
-    REVIEW_SAMPLES,
-    SAMPLES,
     SHOWN,
-    interactions_schema,
-    score_column,
 )
+from baserate.terms.programme import FileReviews
+from baserate.terms.record_tables import AUDIT, QUARANTINE, interactions_schema, score_column
+from baserate.terms.sample_tables import CALIBRATIONS, FRAME_TOTALS, REVIEW_SAMPLES, SAMPLES
+from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
 from baserate.terms.words import NoLabelReason
 
 Advance = Callable[[int, int], None]

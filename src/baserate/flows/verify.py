@@ -22,10 +22,10 @@ from baserate.sampling.frame import frame_of
 from baserate.sampling.history import read_calibrations
 from baserate.sampling.phase1 import Phase1, draw_phase1
 from baserate.sampling.phase2 import draw_phase2
+from baserate.terms.our_tables import OUR_TABLES
 from baserate.terms.programme import Programme
 from baserate.terms.programme_file import load_programme
 from baserate.terms.sampled_units import DayTables, sampled_units
-from baserate.terms.schemas import OUR_TABLES
 
 #: Recomputed numbers may differ from the released by this share of themselves: the order in
 #: which a processor adds is not the same everywhere.

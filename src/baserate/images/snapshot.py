@@ -19,7 +19,7 @@ from baserate.images.looks import look_alike
 from baserate.images.store import ImageStore
 from baserate.terms.pictures import Picture, reference_key
 from baserate.terms.programme_images import Images
-from baserate.terms.schemas import IMAGES
+from baserate.terms.sample_tables import IMAGES
 from baserate.terms.words import ImageStatus
 
 Advance = Callable[[int, int], None]

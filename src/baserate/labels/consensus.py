@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baserate.terms.schemas import LABELS
+from baserate.terms.label_tables import LABELS
 from baserate.terms.words import Verdict
 
 CONSENSUS_ID = "consensus"

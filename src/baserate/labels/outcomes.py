@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from baserate.terms.schemas import OUTCOMES, SHOWN
+from baserate.terms.label_tables import OUTCOMES, SHOWN
 from baserate.terms.words import Estimand, SubjectKind, Verdict
 
 Array = NDArray[np.float64]

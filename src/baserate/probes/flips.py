@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from baserate.probes.canaries import Pair
 from baserate.probes.payloads import Family
 from baserate.stats.intervals import clopper_pearson_interval
-from baserate.terms.schemas import PROBES
+from baserate.terms.label_tables import PROBES
 from baserate.terms.words import SubjectKind, Verdict
 
 LEVEL = 0.95

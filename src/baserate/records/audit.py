@@ -9,7 +9,7 @@ from datetime import date
 import pyarrow as pa
 
 from baserate.terms.errors import EngineError
-from baserate.terms.schemas import AUDIT, AUDITED_INTERACTIONS
+from baserate.terms.record_tables import AUDIT, AUDITED_INTERACTIONS
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from baserate.records.files import read_footers
 from baserate.records.shaping import check_shape, shaped
 from baserate.records.withheld import check_dropped
 from baserate.terms.errors import TableError
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.programme import LoggingTable, Programme, resolve_path
-from baserate.terms.schemas import LOGGING_TABLES
 
 #: Rows that expressions are tried on.
 _TRIED = 100_000

@@ -11,7 +11,7 @@ from baserate.records.relational import attach
 from baserate.records.users import People
 from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import interactions_schema, score_column
+from baserate.terms.record_tables import interactions_schema, score_column
 
 _OF_USER = ("country", "language", "age_band")
 

@@ -40,7 +40,7 @@ from baserate.records.reasons import (
 )
 from baserate.records.relational import TRUE, among, attach, holds, is_finite, without
 from baserate.records.sources import LOG_DAY, RAW, LogTable
-from baserate.terms.schemas import LOGGING_TABLES
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.words import QuarantineReason, SubjectKind
 
 #: Turn that a score is matched by: its own for queries and responses, else 0.

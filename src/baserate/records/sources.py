@@ -31,8 +31,8 @@ from baserate.records.relational import FALSE, day_number, holds, plain_text, ut
 from baserate.records.shaping import Shaped, check_shape, shaped
 from baserate.records.withheld import Withheld
 from baserate.terms.errors import TableError
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.programme import LoggingTable, Programme
-from baserate.terms.schemas import LOGGING_TABLES
 
 #: What this room adds to every row, beside our columns: its log day, text columns that are not
 #: UTF-8, time columns that are no time, and the row as it was read. Requests also have the day

@@ -49,12 +49,8 @@ from baserate.records.units import UNIT_KEY, Places, Units, day_units, places
 from baserate.records.users import People, day_users
 from baserate.records.withheld import Withheld
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import (
-    QUARANTINE,
-    TableSchema,
-    interactions_schema,
-    score_column,
-)
+from baserate.terms.record_tables import QUARANTINE, interactions_schema, score_column
+from baserate.terms.schemas import TableSchema
 
 
 class Tables(NamedTuple):

@@ -16,7 +16,7 @@ from baserate.records.days import Window
 from baserate.records.relational import noisy_or
 from baserate.records.sources import LOG_DAY
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import score_column
+from baserate.terms.record_tables import score_column
 from baserate.terms.words import SubjectKind
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.terms.errors import TableError
+from baserate.terms.our_tables import OUR_TABLES
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import OUR_TABLES, TableSchema
+from baserate.terms.schemas import TableSchema
 from baserate.terms.words import NoLabelReason
 
 #: Tables that every bundle has.
@@ -34,7 +35,7 @@ def evidence_tables(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     """The tables as they go into the bundle: checked, text removed, rows in order of their key.
 
     Args:
-        tables: By name, in the shapes of ``terms.schemas``.
+        tables: By name, in the shapes of ``terms.our_tables``.
     Raises: TableError if one is missing, unknown, holds text or lacks a column.
     """
     missing = [name for name in REQUIRED if name not in tables]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from baserate.release.results import FIGURE, Scope
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import AUDITED_INTERACTIONS
+from baserate.terms.record_tables import AUDITED_INTERACTIONS
 from baserate.terms.words import ALL, LabelerKind
 
 #: Reasons for setting a row aside that are no fault of the data: traffic kept out on purpose, rows
@@ -76,7 +76,7 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True)
 class GateInputs:
-    """The tables of a period, days one after another, in their shapes of ``terms.schemas``.
+    """The tables of a period, days one after another, in their shapes of ``terms.our_tables``.
 
     Args:
         programme: The programme, with its thresholds.

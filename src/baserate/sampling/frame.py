@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from baserate.stats.arrays import Array, IntArray
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import score_column
+from baserate.terms.record_tables import score_column
 from baserate.terms.words import ALL
 
 #: How a missing pivot or stratum value is written.

@@ -18,8 +18,8 @@ from baserate.stats.arrays import Array
 from baserate.stats.calibration import ScoreCalibration, fit_binned_calibration
 from baserate.terms.programme import Calibration as CalibrationSettings
 from baserate.terms.programme import Programme
+from baserate.terms.sample_tables import CALIBRATIONS
 from baserate.terms.sampled_units import SampledUnits
-from baserate.terms.schemas import CALIBRATIONS
 
 Role = Literal["score", "judge"]
 

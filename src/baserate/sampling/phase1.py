@@ -19,7 +19,7 @@ from baserate.stats.inclusion import inclusion_probs
 from baserate.stats.intervals import doubted_model
 from baserate.stats.sizes import combine_policies, defensive_mixture
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
+from baserate.terms.sample_tables import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
 from baserate.terms.words import ALL, Estimand
 
 #: Sizes are whole multiples of this, so that their sums are exact on every engine.

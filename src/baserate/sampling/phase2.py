@@ -14,8 +14,8 @@ from baserate.stats.designs import draw_design
 from baserate.stats.inclusion import inclusion_probs
 from baserate.stats.sizes import defensive_mixture
 from baserate.terms.programme import Programme
+from baserate.terms.sample_tables import REVIEW_SAMPLES
 from baserate.terms.sampled_units import SampledUnits
-from baserate.terms.schemas import REVIEW_SAMPLES
 from baserate.terms.words import ALL
 
 

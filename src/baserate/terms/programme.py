@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.mapping_sql import SqlFault, columns_of
 from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
 from baserate.terms.programme_images import Images
 from baserate.terms.programme_scorers import AnyScorer
 from baserate.terms.programme_section import Section as _Section
-from baserate.terms.schemas import LOGGING_TABLES
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.mapping_sql import SqlFault, check_sql
-from baserate.terms.schemas import INTERACTIONS, LOGGING_TABLES
+from baserate.terms.record_tables import INTERACTIONS
 
 if TYPE_CHECKING:
     from baserate.terms.programme import LoggingTable, Programme

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from baserate.terms.errors import TableError
-from baserate.terms.schemas import OUTCOMES, SAMPLES
+from baserate.terms.label_tables import OUTCOMES
+from baserate.terms.sample_tables import SAMPLES
 
 FloatArray = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 from baserate.labels.judges.usage import Account, Bill
 from baserate.labels.render import WHOLE, SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
+from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.schemas import LABELS
 from baserate.terms.words import LabelerKind, NoLabelReason, Verdict
 
 Progress: TypeAlias = Callable[[int, int], None]

@@ -14,7 +14,7 @@ from baserate.release.bundle import Provenance
 from baserate.release.gate_inputs import NOT_A_FAULT, GateInputs
 from baserate.release.report.data import Change, Figure, LabelsOf, ReportData, RowsOf
 from baserate.release.results import FIGURE, GateResult, Scope
-from baserate.terms.schemas import LOGGING_TABLES
+from baserate.terms.logging_tables import LOGGING_TABLES
 
 #: Numbers of a figure that are shown whatever was decided: they tell of the sample, not the rate.
 _COUNTS = ("n_units", "denominator", "n_judged", "n_reviewed", "n_no_label")

@@ -23,7 +23,7 @@ from baserate.stats.arrays import Array
 from baserate.stats.calibration import ScoreCalibration
 from baserate.stats.intervals import doubted_model
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import score_column
+from baserate.terms.record_tables import score_column
 from baserate.terms.words import ALL, Estimand
 
 

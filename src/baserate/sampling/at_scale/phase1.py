@@ -50,7 +50,7 @@ from baserate.sampling.frame import Frame, categories
 from baserate.sampling.history import Calibrations
 from baserate.sampling.phase1 import SIZE_STEP, Phase1, allocate_by_sums, samples_table
 from baserate.terms.programme import Programme
-from baserate.terms.schemas import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
+from baserate.terms.sample_tables import FRAME_TOTALS, MAX_WEIGHT, SAMPLES
 from baserate.terms.words import ALL
 
 _number = itertools.count()

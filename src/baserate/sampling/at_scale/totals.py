@@ -19,7 +19,7 @@ from baserate.engines.base import Engine
 from baserate.sampling.at_scale.exact import double_sum, double_sums, whole_sum, whole_sums
 from baserate.stats.arrays import IntArray
 from baserate.terms.errors import DesignError
-from baserate.terms.schemas import FRAME_TOTALS
+from baserate.terms.sample_tables import FRAME_TOTALS
 from baserate.terms.words import ALL
 
 

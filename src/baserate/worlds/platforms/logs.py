@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from baserate.stats.arrays import IntArray
 from baserate.terms.errors import DesignError
-from baserate.terms.schemas import LOGGING_TABLES
+from baserate.terms.logging_tables import LOGGING_TABLES
 from baserate.terms.words import Estimand, SubjectKind
 from baserate.worlds.platforms.parts import ComponentArrays
 from baserate.worlds.platforms.platform import Platform
