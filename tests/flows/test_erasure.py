@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -376,7 +376,7 @@ def test_what_is_set_aside_of_a_session_goes_with_the_session(
 
 
 def test_killed_at_any_moment_it_is_as_it_was_or_as_it_is_to_be_and_is_finished(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -395,12 +395,13 @@ def test_killed_at_any_moment_it_is_as_it_was_or_as_it_is_to_be_and_is_finished(
             assert (CANARY in text) == (n == 0)
             with pytest.raises(PrivacyError, match="erasure 1 was begun"):
                 stages.collect(DAYS[0])
-    for stages in open_stages(workspace):
-        done = erasing.finish(stages)
-        assert done is not None
-        assert (done.state, done.counts["interactions"]) == ("done", 20)
-        assert erasing.finish(stages) is None
+    finish = ("privacy", "erase", "--finish", "--workspace", str(workspace))
+    code, out, _ = run(*finish, "--json")
+    told = json.loads(out)
+    assert (code, told["left"]) == (0, [])
+    assert (told["erasure"]["state"], told["erasure"]["counts"]["interactions"]) == ("done", 20)
     assert traces(workspace, CANARY) == set()
+    assert run(*finish)[:2] == (0, "nothing to do\n")
 
 
 def test_a_judge_that_was_at_work_meanwhile_keeps_no_answers_about_the_erased(
@@ -421,12 +422,21 @@ def test_a_judge_that_was_at_work_meanwhile_keeps_no_answers_about_the_erased(
             assert left_of(stages, erasure) == []
 
 
-def test_finishing_looks_for_what_is_left(workspace: Path) -> None:
+def test_finishing_looks_for_what_is_left_and_says_so_by_exit_code(
+    workspace: Path,
+    run: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for stages in open_stages(workspace):
         _, erasure = erase_ann(stages)
         assert left_of(stages, erasure) == []
         keep_answers(stages)
         assert [t.where for t in left_of(stages, erasure)] == ["judge-cache.db"]
+    monkeypatch.setattr(erasing, "finish", lambda *_: erasure)
+    code, out, _ = run("privacy", "erase", "--finish", "--workspace", workspace)
+    assert code == 1
+    assert "something is left" in out
+    assert "judge-cache.db" in out
 
 
 def test_nothing_is_erased_while_a_run_works(workspace: Path) -> None:

@@ -114,7 +114,8 @@ def _volume(audit: DayAudit) -> str:
     )
 
 
-def _closing(audits: Sequence[DayAudit], *, by_table: bool) -> Iterator[str]:
+def sum_of(audits: Sequence[DayAudit]) -> str:
+    """All days in a line: rows in are rows used and rows set aside."""
     rows = [t for a in audits for t in a.tables.values()]
     aside = sum(sum(t.reasons.values()) for t in rows)
     left_out = sum(t.left_out for t in rows)
@@ -124,7 +125,11 @@ def _closing(audits: Sequence[DayAudit], *, by_table: bool) -> Iterator[str]:
         f"{sum(t.rows_in for t in rows):,} rows in = {sum(t.rows_used for t in rows):,} used "
         f"+ {aside:,} set aside"
     )
-    yield told + (f"; {left_out:,} more left out by the mapping" if left_out else "")
+    return told + (f"; {left_out:,} more left out by the mapping" if left_out else "")
+
+
+def _closing(audits: Sequence[DayAudit], *, by_table: bool) -> Iterator[str]:
+    yield sum_of(audits)
     unknown = sum(a.volume_departs is None for a in audits)
     if unknown:
         yield (

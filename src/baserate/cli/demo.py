@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baserate.cli import screen
+from baserate.cli.audit_tables import sum_of, warnings_of
 from baserate.cli.running import cores, open_stages, run_with_progress
+from baserate.flows.auditing import DayAudit, frame_audits
 from baserate.flows.measure import day_stages, days_to_run
 from baserate.flows.releasing import Release, release
 from baserate.flows.stages import Stages
@@ -47,12 +49,13 @@ def run_demo(folder: Path, *, days: int, per_day: int, seed: int, json: bool) ->
         done = release(stages, dates[0], dates[-1])
         compared = compare(done.estimates, pq.read_table(folder / "truth.parquet"))
         labels = label_budget(stages, dates)
+        audits = frame_audits(stages, dates)
     seconds = {"build": built - began, "stages": ran - built, "release": monotonic() - ran}
     content = {**compared, "labels": labels, "seconds": seconds, "release": str(done.path)}
     if json:
-        screen.show_json(content)
+        screen.show_json(content | {"frame_audit": [audit.as_dict() for audit in audits]})
     else:
-        _show(content, done, stages)
+        _show(content, audits, done, stages)
 
 
 def _make_room(folder: Path) -> None:
@@ -111,7 +114,7 @@ def compare(estimates: pa.Table, truth: pa.Table) -> dict[str, Any]:
     }
 
 
-def _show(content: dict[str, Any], done: Release, stages: Stages) -> None:
+def _show(content: dict[str, Any], audits: list[DayAudit], done: Release, stages: Stages) -> None:
     names = {p.id: p.name for p in stages.programme.policies}
     rows = [_row(r, names) for r in content["rates"]]
     screen.table(
@@ -148,6 +151,9 @@ def _show(content: dict[str, Any], done: Release, stages: Stages) -> None:
         f"label budget used                {labels['judged']:,} judged and {labels['reviewed']:,} "
         f"reviewed by people, of {labels['interactions']:,} interactions"
     )
+    out.print(f"frame audit                      {sum_of(audits)}", soft_wrap=True)
+    for text in warnings_of(audits, stages.programme.gates):
+        out.print(f"                                 look: {text}", markup=False, soft_wrap=True)
     took = content["seconds"]
     out.print(
         f"time                             {took['build']:.0f} s building, {took['stages']:.0f} s "
