@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from baserate.labels.render import UnitContent, render_unit
-from baserate.terms.programme import OpenAIJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import OpenAIJudge
 
 #: What the server's model calls violating.
 FORBIDDEN = "forbidden fruit"

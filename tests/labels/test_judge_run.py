@@ -10,7 +10,7 @@ import pytest
 
 from baserate.labels.judges.base import judge_units
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import OpenAIJudge
+from baserate.terms.programme_labelers import OpenAIJudge
 
 
 def run(judge, units, policy):

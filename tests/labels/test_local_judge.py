@@ -18,7 +18,8 @@ from baserate.labels.judges.local import LocalTextJudge
 from baserate.labels.judges.training import Training, read_training
 from baserate.labels.render import render_unit
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import LocalJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import LocalJudge
 
 POLICIES = [Policy(id=p, name=p, definition="x") for p in ("fruit", "veg")]
 PLAIN = ["a bowl of soup", "bread and butter", "a cup of tea", "soup with bread", "butter tea"]

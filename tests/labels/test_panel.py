@@ -15,7 +15,7 @@ from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, judge_unit
 from baserate.labels.judges.panel import Panel, judge_by_panel
 from baserate.labels.render import WHOLE
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import LocalJudge, PanelJudge
+from baserate.terms.programme_labelers import LocalJudge, PanelJudge
 from baserate.terms.words import LabelerKind, Verdict
 
 WHEN = {"ds": date(2026, 3, 1), "now": datetime(2026, 3, 2, tzinfo=UTC)}

@@ -19,7 +19,8 @@ from baserate.labels.judges.base import judge_units
 from baserate.labels.judges.cache import AnswerCache
 from baserate.labels.judges.openai import ChatJudge
 from baserate.labels.render import render_unit
-from baserate.terms.programme import OpenAIJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import OpenAIJudge
 
 N_UNITS = 60
 CONCURRENCY = 3

@@ -16,7 +16,8 @@ from baserate.labels.render import render_unit
 from baserate.labels.reviews import read_reviews
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
-from baserate.terms.programme import FileReviews, LookupReviews, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import FileReviews, LookupReviews
 
 DAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -12,7 +12,7 @@ from baserate.probes import FamilyFlips, withstands
 from baserate.release.gates import decide, run_gates
 from baserate.release.judge_gates import judge_withstands_injection
 from baserate.terms.label_tables import PROBES
-from baserate.terms.programme import OpenAIJudge
+from baserate.terms.programme_labelers import OpenAIJudge
 
 VERSION = "9c1d" * 8
 

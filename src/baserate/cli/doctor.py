@@ -12,13 +12,8 @@ from typing import Literal, NamedTuple
 
 from baserate.flows.workspace import PROGRAMME_FILE
 from baserate.terms.errors import BaserateError
-from baserate.terms.programme import (
-    LocalJudge,
-    OpenAIJudge,
-    PanelJudge,
-    Programme,
-    resolve_path,
-)
+from baserate.terms.programme import Programme, resolve_path
+from baserate.terms.programme_labelers import LocalJudge, OpenAIJudge, PanelJudge
 
 State = Literal["ok", "warn", "bad"]
 LEAST_FREE_GB = 2.0

@@ -51,7 +51,7 @@ def scorecards_of(
     from baserate.flows.raters import votes_of_days, votes_of_files
     from baserate.labels.quality import people_agreement, scorecards
     from baserate.terms.errors import ProgrammeError
-    from baserate.terms.programme import LookupReviews
+    from baserate.terms.programme_labelers import LookupReviews
 
     level, partial = 0.95, False
     if file:

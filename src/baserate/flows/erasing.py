@@ -25,7 +25,8 @@ from baserate.flows.stages import WORK_LISTS, Stages
 from baserate.labels.forgetting import forget_content, work_lists
 from baserate.labels.judges.cache import forget_answers
 from baserate.terms.errors import PrivacyError
-from baserate.terms.programme import FileReviews, resolve_path
+from baserate.terms.programme import resolve_path
+from baserate.terms.programme_labelers import FileReviews
 
 Tell = Callable[[int, int], None]
 _LAST_DAY = "9999-12-31"

@@ -42,7 +42,8 @@ from baserate.stats.misclassification import (
 )
 from baserate.terms.errors import LabelError, ProgrammeError
 from baserate.terms.label_tables import GOLD
-from baserate.terms.programme import LocalJudge, Policy, resolve_path
+from baserate.terms.programme import Policy, resolve_path
+from baserate.terms.programme_labelers import LocalJudge
 from baserate.terms.words import SubjectKind, Verdict
 
 

@@ -58,7 +58,7 @@ from baserate.terms.label_tables import (
     REVIEW_QUARANTINE,
     SHOWN,
 )
-from baserate.terms.programme import FileReviews
+from baserate.terms.programme_labelers import FileReviews
 from baserate.terms.record_tables import AUDIT, QUARANTINE, interactions_schema, score_column
 from baserate.terms.sample_tables import CALIBRATIONS, FRAME_TOTALS, REVIEW_SAMPLES, SAMPLES
 from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units

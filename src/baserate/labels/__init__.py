@@ -11,13 +11,8 @@ from baserate.labels.policies import written_policies
 from baserate.labels.render import SubjectKey, UnitContent, render_unit
 from baserate.labels.reviews import ReviewImport, collect_reviews
 from baserate.labels.worklist import write_worklist
-from baserate.terms.programme import (
-    LocalJudge,
-    OpenAIJudge,
-    PanelJudge,
-    Policy,
-    resolve_path,
-)
+from baserate.terms.programme import Policy, resolve_path
+from baserate.terms.programme_labelers import LocalJudge, OpenAIJudge, PanelJudge
 
 __all__ = [
     "Consensus",

@@ -28,7 +28,8 @@ from baserate.labels.review_rows import (
 from baserate.labels.rows import Wanted, read_rows
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
-from baserate.terms.programme import FileReviews, LookupReviews, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import FileReviews, LookupReviews
 from baserate.terms.words import LabelerKind, NoLabelReason, Verdict
 
 #: Labeler of the verdicts that a lookup adds for subjects that its table does not name.

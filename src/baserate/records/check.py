@@ -15,7 +15,8 @@ from baserate.records.shaping import check_shape, shaped
 from baserate.records.withheld import check_dropped
 from baserate.terms.errors import TableError
 from baserate.terms.logging_tables import LOGGING_TABLES
-from baserate.terms.programme import LoggingTable, Programme, resolve_path
+from baserate.terms.programme import Programme, resolve_path
+from baserate.terms.programme_tables import LoggingTable
 
 #: Rows that expressions are tried on.
 _TRIED = 100_000

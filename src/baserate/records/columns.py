@@ -27,7 +27,7 @@ from baserate.records.expressions import Translated
 from baserate.records.relational import parse_time
 from baserate.records.shaping import check_there, over
 from baserate.terms.errors import TableError
-from baserate.terms.programme import LoggingTable
+from baserate.terms.programme_tables import LoggingTable
 from baserate.terms.schemas import Column, TableSchema
 
 IBIS_TYPES = {

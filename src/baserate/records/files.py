@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from baserate.engines.catalog import is_catalog
 from baserate.engines.parquet_files import broken_file
 from baserate.terms.errors import TableError
-from baserate.terms.programme import LoggingTable, Programme, resolve_path
+from baserate.terms.programme import Programme, resolve_path
+from baserate.terms.programme_tables import LoggingTable
 
 _DAY = "{ds}"
 

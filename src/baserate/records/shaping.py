@@ -18,7 +18,7 @@ from baserate.records.expressions import Translated, translated
 from baserate.records.relational import holds
 from baserate.terms.errors import TableError
 from baserate.terms.mapping_sql import SqlFault, columns_of
-from baserate.terms.programme import LoggingTable
+from baserate.terms.programme_tables import LoggingTable
 
 _POSITION = "{}_position"
 _WHERE = "where"

@@ -32,7 +32,8 @@ from baserate.records.shaping import Shaped, check_shape, shaped
 from baserate.records.withheld import Withheld
 from baserate.terms.errors import TableError
 from baserate.terms.logging_tables import LOGGING_TABLES
-from baserate.terms.programme import LoggingTable, Programme
+from baserate.terms.programme import Programme
+from baserate.terms.programme_tables import LoggingTable
 
 #: What this room adds to every row, beside our columns: its log day, text columns that are not
 #: UTF-8, time columns that are no time, and the row as it was read. Requests also have the day

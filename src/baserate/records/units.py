@@ -29,7 +29,7 @@ from baserate.records.bench import Workbench
 from baserate.records.days import has_text
 from baserate.records.relational import attach, holds
 from baserate.records.requests import TURN_KEY, Requests
-from baserate.terms.programme import Records
+from baserate.terms.programme_tables import Records
 
 UNIT_KEY = "unit_key"
 _SPAN = ("interaction_id",)

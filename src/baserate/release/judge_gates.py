@@ -11,7 +11,7 @@ from baserate.release.figures import count, share
 from baserate.release.gate_inputs import GateInputs, Period
 from baserate.release.results import GateResult
 from baserate.stats.intervals import clopper_pearson_interval
-from baserate.terms.programme import OpenAIJudge, PanelJudge
+from baserate.terms.programme_labelers import OpenAIJudge, PanelJudge
 from baserate.terms.words import LabelerKind
 
 #: Fewer pairs than this say too little to let a judge pass.

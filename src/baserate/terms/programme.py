@@ -6,108 +6,24 @@ the file and turns mistakes into errors that name the line.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from baserate.terms.logging_tables import LOGGING_TABLES
-from baserate.terms.mapping_sql import SqlFault, columns_of
 from baserate.terms.programme_faults import Fault, budget_faults, programme_faults, refuse
 from baserate.terms.programme_images import Images
+from baserate.terms.programme_labelers import Judge, Reviews
 from baserate.terms.programme_scorers import AnyScorer
-from baserate.terms.programme_section import Section as _Section
+from baserate.terms.programme_section import Identifier, Section
+from baserate.terms.programme_tables import Records, Tables
 from baserate.terms.words import STANDARD_PIVOTS, Estimand, SubjectKind
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class LoggingTable(_Section):
-    """Where one logging table is and what its columns are called there."""
-
-    path: str
-    """Parquet files: a path or glob, relative to the programme file. `{ds}` in it stands for
-    the day the rows were logged (YYYY-MM-DD). On Spark also a table of its catalog:
-    `catalog://database.table/ds={ds}`, where `ds` is the column that holds the day."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """baserate's column name: the site's column name. Only those that differ, and a site's own
-    columns that pivots use (tables users and requests)."""
-    expressions: dict[str, str] = Field(default_factory=dict)
-    """baserate's column name: an SQL expression over the row's own columns, in DuckDB's dialect,
-    e.g. `impressions: coalesce(n_impr, 0)`. Means the same on every engine. In place of a name
-    under `columns`."""
-    explode: dict[str, str] = Field(default_factory=dict)
-    """A name: a column that holds a list, or an expression that makes one. Each element becomes
-    a row of its own; expressions call it by the name, and its place from 1 `<name>_position`.
-    Several are exploded in order."""
-    where: str | None = None
-    """Condition on the row, an SQL expression. Other rows are not of this table; the audit counts
-    them as `left_out`."""
-
-    def mapped(self) -> tuple[str, ...]:
-        """baserate's names of the columns that are mapped here."""
-        return (*self.columns, *self.expressions)
-
-    def reads(self, ours: str) -> tuple[str, ...]:
-        """The site's columns that a column of ours is had from, lists that were exploded too."""
-        if ours not in self.expressions:
-            return tuple(self.sources(self.columns.get(ours, ours)))
-        try:
-            read = columns_of(self.expressions[ours])
-        except SqlFault:  # told elsewhere
-            return ()
-        return tuple(dict.fromkeys(c for name in read for c in sorted(self.sources(name))))
-
-    def sources(self, name: str) -> set[str]:
-        """A column of the site's, or an element of an exploded list with the columns it is of."""
-        found = {name}
-        for element, text in reversed(self.explode.items()):
-            if element in found:
-                with suppress(SqlFault):
-                    found |= set(columns_of(text))
-        return found
-
-    def has_sql(self) -> bool:
-        """Whether anything here is written in SQL."""
-        return bool(self.expressions or self.explode or self.where is not None)
-
-
-class Tables(_Section):
-    """The logging tables."""
-
-    requests: LoggingTable
-    """What was asked; one row per turn."""
-    responses: LoggingTable
-    """What was answered; one row per turn."""
-    components: LoggingTable | None = None
-    """What was shown (Pins); one row per position."""
-    users: LoggingTable | None = None
-    """Who asked; one row per user."""
-    scores: LoggingTable | None = None
-    """Risk scores per subject and policy."""
-
-    def present(self) -> dict[str, LoggingTable]:
-        """The tables that are mapped, by name."""
-        return {n: t for n in LOGGING_TABLES if (t := getattr(self, n)) is not None}
-
-
-class Records(_Section):
-    """How logging tables become interactions."""
-
-    late_days: Annotated[int, Field(ge=0, le=14)] = 1
-    """A row logged up to this many days after its interaction still counts; later rows are
-    quarantined."""
-    unit: Literal["interaction", "session", "conversation"] = "interaction"
-    """What is measured as one: what interaction_id names, or all that a session or conversation
-    has on a day, turns in order, named for its first interaction."""
-    session_gap_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
-    """Where no session id is logged, a user's session of the day ends after so many minutes
-    without a turn. Not given: no session is made."""
-
-
-class Policy(_Section):
+class Policy(Section):
     """One policy to measure."""
 
     id: Identifier
@@ -159,7 +75,7 @@ class Policy(_Section):
         return self
 
 
-class Calibration(_Section):
+class Calibration(Section):
     """How risk scores become probabilities, from labels of earlier days."""
 
     history_days: Annotated[int, Field(ge=1, le=365)] = 28
@@ -170,7 +86,7 @@ class Calibration(_Section):
     """Rate assumed of units with the lowest score while there are no labels yet."""
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """Which interactions the judge and people look at."""
 
     design: Literal["pareto", "sequential_poisson", "poisson"] = "pareto"
@@ -217,115 +133,7 @@ class Sampling(_Section):
         return self
 
 
-class LocalJudge(_Section):
-    """A judge that needs no network: a text classifier fitted on labelled texts."""
-
-    kind: Literal["local"]
-    training: str
-    """Parquet, CSV or JSONL with columns text, policy, violating (true/false)."""
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Probability from which a text is called violating."""
-
-
-class OpenAIJudge(_Section):
-    """An LLM behind an OpenAI-compatible chat-completions endpoint."""
-
-    kind: Literal["openai"]
-    base_url: str
-    """Address of the endpoint up to /v1."""
-    model: str
-    """Name of the model."""
-    api_key_env: str | None = None
-    """Environment variable that holds the key."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    """Sampling temperature."""
-    max_tokens: Annotated[int, Field(ge=16)] = 2_000
-    """Longest answer, in tokens. An answer takes about 40 per query, response and Pin; a unit
-    whose answer does not fit has no label."""
-    max_chars: Annotated[int, Field(ge=200)] = 12_000
-    """Longest text of one part shown to the judge; the middle of a longer one is left out and
-    marked."""
-    images: bool = False
-    """Show images too: those kept by section images; without it data addresses, and files below
-    the folder of the programme file. The model must be able to see."""
-    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
-    """Calls at once."""
-    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """Longest wait for one call."""
-    max_retries: Annotated[int, Field(ge=0, le=20)] = 5
-    """Tries after the first where the endpoint fails or is busy."""
-    price_per_1k_input: Annotated[float, Field(ge=0)] = 0.0
-    """Price of 1,000 input tokens, for the bill."""
-    price_per_1k_output: Annotated[float, Field(ge=0)] = 0.0
-    """Price of 1,000 output tokens, for the bill."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
-    """Most that one run may spend, in the unit of the prices: once it is reached nothing more is
-    asked, and all answers so far are kept. The calls under way are finished. Needs prices."""
-    max_flip_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of verdicts that instructions planted in the content may move, as `baserate judge
-    probe` measures it; above it, or unmeasured, a release is held. Not given: not asked."""
-
-    @model_validator(mode="after")
-    def _a_budget_has_prices(self) -> OpenAIJudge:
-        if self.max_cost is not None and self.price_per_1k_input + self.price_per_1k_output == 0.0:
-            refuse(
-                [
-                    Fault(
-                        ("max_cost",),
-                        "a budget without prices is never spent",
-                        expected="price_per_1k_input and price_per_1k_output",
-                        hint="give the prices of the model",
-                    )
-                ]
-            )
-        return self
-
-
-class PanelJudge(_Section):
-    """Several judges whose verdicts become one."""
-
-    kind: Literal["panel"]
-    members: Annotated[tuple[Identifier, ...], Field(min_length=2)]
-    """Names of judges under `candidates`. An odd number has fewer ties."""
-    vote: Literal["majority", "mean"] = "majority"
-    """`majority`: the verdict that most members gave, `unsure` where two are level. `mean`:
-    violating where the mean of their probabilities is one half or more. The confidence is that
-    mean in both cases; a member that gives none counts as its bare verdict."""
-    quorum: Annotated[int, Field(ge=1)] | None = None
-    """Fewest members with a verdict on a subject; with fewer it has no label. Not given: more than
-    half of the members. A member that is down altogether stops the run."""
-    max_flip_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """As for a judge alone: share of the panel's verdicts that planted instructions may move."""
-
-    @property
-    def least_votes(self) -> int:
-        """The quorum, or more than half of the members."""
-        return self.quorum or len(self.members) // 2 + 1
-
-
-class FileReviews(_Section):
-    """People's labels arrive as files."""
-
-    kind: Literal["files"]
-    path: str
-    """CSV, JSONL or Parquet; `{ds}` stands for the day. May not exist yet."""
-
-
-class LookupReviews(_Section):
-    """People's verdicts already exist in a table: for backtests and replays."""
-
-    kind: Literal["lookup"]
-    path: str
-    """Parquet with the columns of an import file; `{ds}` stands for the day."""
-    absent_means: Literal["not_violating", "no_label"] = "no_label"
-    """What a subject that is not in the table was found to be."""
-
-
-Judge = Annotated[LocalJudge | OpenAIJudge | PanelJudge, Field(discriminator="kind")]
-Reviews = Annotated[FileReviews | LookupReviews, Field(discriminator="kind")]
-
-
-class Estimation(_Section):
+class Estimation(Section):
     """How labels become rates."""
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
@@ -339,7 +147,7 @@ class Estimation(_Section):
     fewer than 3 of them, the interval is lifted by what may be hidden."""
 
 
-class Gates(_Section):
+class Gates(Section):
     """What a figure must pass to be released."""
 
     min_positives: Annotated[int, Field(ge=0)] = 5
@@ -354,7 +162,7 @@ class Gates(_Section):
     """HT totals of known columns may differ from the frame's by this many standard errors."""
 
 
-class Costs(_Section):
+class Costs(Section):
     """What labels cost, for plans: an interaction under all policies."""
 
     judge_label: Annotated[float, Field(ge=0)] | None = None
@@ -377,7 +185,7 @@ class Costs(_Section):
         return (judge * self.judge_label + human * self.human_label) * days
 
 
-class Privacy(_Section):
+class Privacy(Section):
     """What is stored of people, and for how long."""
 
     pseudonyms: tuple[Literal["user_id", "session_id", "conversation_id"], ...] = ()
@@ -404,7 +212,7 @@ class Privacy(_Section):
         return self.key_env is not None or self.key_file is not None
 
 
-class Programme(_Section):
+class Programme(Section):
     """A measurement programme."""
 
     programme: Identifier

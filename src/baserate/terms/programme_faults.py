@@ -14,7 +14,8 @@ from baserate.terms.mapping_sql import SqlFault, check_sql
 from baserate.terms.record_tables import INTERACTIONS
 
 if TYPE_CHECKING:
-    from baserate.terms.programme import LoggingTable, Programme
+    from baserate.terms.programme import Programme
+    from baserate.terms.programme_tables import LoggingTable
 
 #: Fewest interactions a day that a phase is drawn with.
 LEAST_BUDGET = 10

@@ -28,7 +28,7 @@ from baserate.labels.judges.replies import (
 )
 from baserate.labels.judges.usage import Usage
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import OpenAIJudge
+from baserate.terms.programme_labelers import OpenAIJudge
 from baserate.terms.words import NoLabelReason
 
 #: Answer formats from the strictest to none.

@@ -21,7 +21,8 @@ from baserate.labels.judges.training import Training, read_training
 from baserate.labels.render import WHOLE, SubjectKey, UnitContent
 from baserate.stats.arrays import Array
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import LocalJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import LocalJudge
 from baserate.terms.words import LabelerKind, NoLabelReason, SubjectKind, Verdict
 
 _FEATURES = {"ngram_range": (1, 2), "sublinear_tf": True, "min_df": 2, "max_features": 50_000}

@@ -38,7 +38,8 @@ from baserate.labels.judges.usage import NO_TOKENS, Bill, Tokens, Usage
 from baserate.labels.policies.written import WrittenPolicy
 from baserate.labels.render import SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
-from baserate.terms.programme import OpenAIJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import OpenAIJudge
 from baserate.terms.words import LabelerKind, NoLabelReason, SubjectKind, Verdict
 
 ANSWERED = "answered"

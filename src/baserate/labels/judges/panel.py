@@ -29,7 +29,8 @@ from baserate.labels.judges.usage import Account, Bill, SharedAccount
 from baserate.labels.render import SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import PANEL_LABELS
-from baserate.terms.programme import PanelJudge, Policy
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import PanelJudge
 from baserate.terms.words import LabelerKind, NoLabelReason, Verdict
 
 #: From this mean probability on, a panel that votes by mean calls a subject violating.
