@@ -21,7 +21,9 @@ from baserate.engines.privacy_ledger import Erasure
 from baserate.engines.pseudonyms import read_key
 from baserate.flows.optimised import forget_proposals
 from baserate.flows.picturing import remove_unseen
-from baserate.flows.stages import WORK_LISTS, Stages
+from baserate.flows.reviewing import WORK_LISTS
+from baserate.flows.stages import Stages
+from baserate.flows.withholding import raw_ids
 from baserate.labels.forgetting import forget_content, work_lists
 from baserate.labels.judges.cache import forget_answers
 from baserate.terms.errors import PrivacyError
@@ -49,7 +51,7 @@ class Concern:
     def erased(self, stages: Stages, up_to: str) -> Erased:
         """What is erased, up to a day."""
         people = dict.fromkeys(self.pseudonyms, up_to)
-        return Erased(self.interactions, people, stages.raw_ids())
+        return Erased(self.interactions, people, raw_ids(stages.workspace))
 
 
 def concern_of(stages: Stages, people: Sequence[str], interactions: Sequence[str] = ()) -> Concern:
@@ -165,7 +167,7 @@ def finish(stages: Stages, tell: Tell = lambda _done, _all: None) -> Erasure | N
         return None
     stages.store.sweep()
     erased = stages.store.privacy.erased(erasure.id)
-    return _finish(stages, erasure, replace(erased, raw=stages.raw_ids()), tell)
+    return _finish(stages, erasure, replace(erased, raw=raw_ids(stages.workspace)), tell)
 
 
 def _finish(stages: Stages, erasure: Erasure, erased: Erased, tell: Tell) -> Erasure:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from baserate.engines.keyed_hash import prn_array
 from baserate.flows.design_draws import OWN, SIZES
 from baserate.flows.design_evidence import DesignEvidence, gather_evidence, recorded_day
-from baserate.flows.stages import Stages, phase_salt
+from baserate.flows.stages import Stages
 from baserate.sampling.frame import words
 from baserate.sampling.history import Calibrations
 from baserate.sampling.phase1 import allocate, design_digest
@@ -319,7 +319,7 @@ def _second(
     size = review_size(judged, calibration, programme)
     n = min(sampling.human_budget, len(judged))
     prob = inclusion_probs(size, n)
-    prn = prn_array(judged.unit_id.tolist(), phase_salt(stages.workspace, 2))
+    prn = prn_array(judged.unit_id.tolist(), stages.workspace.phase_salt(2))
     at = int(np.flatnonzero(judged.unit_id == unit_id)[0])
     ids = stages.store.read("review_samples", day, ["interaction_id"])["interaction_id"]
     q, variance = calibration.predict(judged.confidence)

@@ -27,6 +27,7 @@ from baserate.terms.programme_images import Images
 from baserate.terms.sample_tables import IMAGES
 
 if TYPE_CHECKING:
+    from baserate.flows.committed_days import CommittedDays
     from baserate.flows.stages import Stages
 
 #: What changes how patiently pictures are fetched, and not which.
@@ -96,12 +97,12 @@ def references_in(file: str, ids: pa.ChunkedArray) -> Iterator[str]:
             yield reference
 
 
-def pictures_of(stages: Stages, ds: date) -> dict[str, Picture] | None:
+def pictures_of(days: CommittedDays, ds: date) -> dict[str, Picture] | None:
     """What became of each picture of a day, by reference; None where pictures are not kept."""
-    config, table = stages.programme.images, table_of(stages, ds)
+    config, table = days.programme.images, table_of(days, ds)
     if config is None or table is None:
         return None
-    store = ImageStore(stages.workspace.root, config)
+    store = ImageStore(days.workspace.root, config)
     return {row["image_ref"]: picture_of(row, store) for row in table.to_pylist()}
 
 
@@ -149,7 +150,7 @@ def section(stages: Stages) -> Images:
     return config
 
 
-def table_of(stages: Stages, ds: date) -> pa.Table | None:
+def table_of(days: CommittedDays, ds: date) -> pa.Table | None:
     """A day's ``images`` table; None where there is none."""
-    there = stages.store.current("images", ds) is not None
-    return stages.store.read("images", ds) if there else None
+    there = days.store.current("images", ds) is not None
+    return days.store.read("images", ds) if there else None

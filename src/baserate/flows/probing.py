@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.flows.candidates import make_candidate
+from baserate.flows.committed_days import CONTENT
 from baserate.flows.picturing import pictures_of
 from baserate.flows.quality import candidate_table
 from baserate.flows.stages import Stages
@@ -34,7 +35,6 @@ from baserate.terms.label_tables import PROBES
 from baserate.terms.words import SubjectKind, Verdict
 
 _SALT_NAME = "probe"
-_CONTENT = ["ds", "turns", "content_digest"]
 _VERDICTS = (Verdict.VIOLATING, Verdict.NOT_VIOLATING)
 
 
@@ -135,7 +135,7 @@ def _records(
     found: dict[tuple[date, str], dict[str, Any]] = {}
     for day in sorted({ds for ds, _ in wanted}):
         ids = sorted(id_ for ds, id_ in wanted if ds == day)
-        rows = stages.sampled_interactions(day, ids, _CONTENT).to_pylist()
+        rows = stages.sampled_interactions(day, ids, CONTENT).to_pylist()
         found |= {(day, row["interaction_id"]): row for row in rows}
     return found
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from baserate.flows.changes import weekly_changes
 from baserate.flows.estimating import days_between
 from baserate.flows.measure import days_without_logs, estimate, period_key
-from baserate.flows.stages import Stages, phase_salt
+from baserate.flows.stages import Stages
 from baserate.release.bundle import CommitRef, Provenance, write_bundle
 from baserate.release.gate_inputs import gate_inputs
 from baserate.release.gates import decide, require_a_figure, run_gates
@@ -151,7 +151,7 @@ def provenance_of(stages: Stages, days: Sequence[date], period: str) -> Provenan
     return Provenance(
         code_version=version("baserate"),
         libraries={name: version(name) for name in LIBRARIES},
-        salts={str(phase): phase_salt(stages.workspace, phase) for phase in (1, 2)},
+        salts={str(phase): stages.workspace.phase_salt(phase) for phase in (1, 2)},
         commits=tuple(
             CommitRef(name, ds, c.rows, c.digest, c.run_id)
             for name, ds, c in commits

@@ -17,6 +17,7 @@ from baserate.engines.catalog import is_catalog
 from baserate.flows.log_files import log_fingerprint
 from baserate.flows.picturing import section, shown_as
 from baserate.flows.stages import Stages
+from baserate.flows.withholding import pseudonym_key
 from baserate.flows.workspace import digest
 from baserate.images import NoPicture, fetched_all
 from baserate.images.fetch import Fetcher
@@ -169,7 +170,7 @@ def _rows(stages: Stages, ds: date, table: str, columns: Sequence[str]) -> list[
         stages.programme,
         stages.workspace.root,
     )
-    found = log_rows(engine, programme, root, ds, table, columns, stages.pseudonym_key())
+    found = log_rows(engine, programme, root, ds, table, columns, pseudonym_key(stages.workspace))
     return [] if found is None else found.to_pylist()
 
 

@@ -5,110 +5,50 @@ records -> sample -> judge -> review -> collect; each reads committed tables onl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baserate.engines.erasing import RawIds
-from baserate.engines.keyed_hash import prn_array
-from baserate.engines.pseudonyms import PseudonymKey, read_key
 from baserate.engines.settings import load_settings
-from baserate.flows.log_files import files_fingerprint, review_fingerprint
-from baserate.flows.picturing import keep_pictures, pictures_of, shown_as
+from baserate.flows.committed_days import CONTENT, CommittedDays
+from baserate.flows.log_files import files_fingerprint
+from baserate.flows.picturing import keep_pictures, shown_as
+from baserate.flows.reviewing import collect_day, draw_review
+from baserate.flows.withholding import forget_erased, pseudonym_key, raw_ids, withheld
 from baserate.flows.workspace import Workspace, digest
-from baserate.labels import (
-    collect_reviews,
-    consensus,
-    judge_units,
-    make_judge,
-    render_unit,
-    write_worklist,
-)
+from baserate.labels import judge_units, make_judge
 from baserate.labels.judges.base import Judge, PricedJudge
-from baserate.labels.judges.cache import forget_answers
 from baserate.labels.judges.panel import Panel, judge_by_panel
 from baserate.labels.outcomes import outcomes, shown_subjects
-from baserate.labels.policies import write_guidelines
 from baserate.labels.render import UnitContent
-from baserate.labels.reviews import ReviewImport
 from baserate.records import build_records
 from baserate.sampling.at_scale.phase1 import draw_phase1_at_scale
 from baserate.sampling.frame import frame_columns, frame_of
-from baserate.sampling.history import (
-    Calibrations,
-    judge_calibrations,
-    read_calibrations,
-    score_calibrations,
-)
+from baserate.sampling.history import Calibrations, judge_calibrations, score_calibrations
 from baserate.sampling.phase1 import Phase1, draw_phase1
-from baserate.sampling.phase2 import draw_phase2
 from baserate.stats.arrays import Array
-from baserate.terms.label_tables import (
-    LABELS,
-    OUTCOMES,
-    PANEL_LABELS,
-    REVIEW_LABELS,
-    REVIEW_OUTCOMES,
-    REVIEW_QUARANTINE,
-    SHOWN,
-)
-from baserate.terms.programme_labelers import FileReviews
+from baserate.terms.label_tables import LABELS, OUTCOMES, PANEL_LABELS, SHOWN
 from baserate.terms.record_tables import AUDIT, QUARANTINE, interactions_schema, score_column
-from baserate.terms.sample_tables import CALIBRATIONS, FRAME_TOTALS, REVIEW_SAMPLES, SAMPLES
-from baserate.terms.sampled_units import DayTables, SampledUnits, sampled_units
+from baserate.terms.sample_tables import CALIBRATIONS, FRAME_TOTALS, SAMPLES
+from baserate.terms.sampled_units import SampledUnits
 from baserate.terms.words import NoLabelReason
 
 Advance = Callable[[int, int], None]
 
 #: A worker of a run that was killed needs a moment to let go of its day.
 _WAIT_SECONDS = 10.0
-#: Folder of the work lists.
-WORK_LISTS = "worklists"
-_CONTENT = ["ds", "turns", "content_digest"]
-
-
-class LabelCounts(NamedTuple):
-    """Interactions of a day by how far their labels are."""
-
-    judged: int
-    without_verdict: int
-    for_people: int
-    reviewed: int
-    waiting: int
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _rejected(taken: ReviewImport, ds: date) -> pa.Table:
-    """Rows of review files that could not be used, in the shape of quarantine."""
-    rows = [
-        {
-            "ds": ds,
-            "source_table": "reviews",
-            "row_key": json.dumps({"file": r["file"], "line": r["line"]}),
-            "reason": r["reason"],
-            "detail": r["detail"],
-            "row_json": json.dumps({"file": r["file"], "line": r["line"]}),
-        }
-        for r in taken.rejected_table().to_pylist()
-    ]
-    return pa.Table.from_pylist(rows, schema=REVIEW_QUARANTINE.arrow())
-
-
-def phase_salt(workspace: Workspace, phase: int) -> str:
-    """The key of a phase's permanent random numbers: every phase has its own."""
-    return f"{workspace.programme.salt}/phase{phase}"
-
-
-class Stages:
+class Stages(CommittedDays):
     """The stages of one workspace.
 
     Args:
@@ -126,15 +66,15 @@ class Stages:
         advance: Advance | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self.workspace = workspace
-        self.programme = workspace.programme
-        self.store = workspace.store
+        super().__init__(workspace)
         self.force = force
         self.advance = advance
         self.now = now
         self._judge: Judge | None = None
-        self._policies = [str(p) for p in self.programme.policy_ids()]
-        self._estimands = [str(e) for e in self.programme.estimands]
+
+    def is_current(self, stage: str, ds: date, inputs: dict[str, str]) -> bool:
+        """Whether a stage has nothing to do: its inputs are those of its last run."""
+        return not self.force and self.store.is_current(stage, ds, inputs)
 
     # --- records ---------------------------------------------------------------------------
 
@@ -149,10 +89,10 @@ class Stages:
             "programme": digest([settings, scores, self.programme.own_columns()]),
             "log_files": files_fingerprint(self.workspace, ds),
         }
-        key = self.pseudonym_key()
-        if (withheld := self._withheld(key)) is not None:
-            inputs["privacy"] = withheld
-        if self._is_current("records", ds, inputs):
+        key = pseudonym_key(self.workspace)
+        if (privacy := withheld(self.programme.privacy, key)) is not None:
+            inputs["privacy"] = privacy
+        if self.is_current("records", ds, inputs):
             return False
         built = build_records(self.workspace.engine, self.programme, self.workspace.root, ds, key)
         schema = interactions_schema(self.programme.policy_ids(), self.programme.own_columns())
@@ -161,46 +101,12 @@ class Stages:
             ds=ds,
             inputs=inputs,
             wait_seconds=_WAIT_SECONDS,
-            raw_ids=self.raw_ids(),
+            raw_ids=raw_ids(self.workspace),
         ) as run:
             run.write("interactions", built.interactions, schema)
             run.write("quarantine", built.quarantine, QUARANTINE)
             run.write("audit", built.audit, AUDIT)
         return True
-
-    def pseudonym_key(self) -> PseudonymKey | None:
-        """The key of the pseudonyms, seen to be the workspace's; None where none is asked for."""
-        if not self.programme.privacy.pseudonyms:
-            return None
-        key = read_key(self.programme.privacy, self.workspace.root)
-        if key is not None:
-            self.store.privacy.hold_key(key.fingerprint)
-        return key
-
-    def raw_ids(self) -> RawIds | None:
-        """How people are known in tables that hold their ids; None where no key is named.
-
-        Tables may hold ids from before pseudonyms were asked for.
-        """
-        key = read_key(self.programme.privacy, self.workspace.root)
-        if key is None:
-            return None
-        tables = self.programme.tables.present()
-        named = {
-            column
-            for t in ("users", "requests")
-            if t in tables
-            for column in tables[t].reads("user_id")
-        }
-        return RawIds(key, tuple(sorted({*named, "user_id"})))
-
-    def _withheld(self, key: PseudonymKey | None) -> str | None:
-        """Digest of what is not stored as it was read; None where all is."""
-        privacy = self.programme.privacy
-        if key is None and not any(privacy.drop.values()):
-            return None
-        said = privacy.model_dump(mode="json", include={"pseudonyms", "drop"})
-        return digest([said, key and key.fingerprint])
 
     # --- sample ----------------------------------------------------------------------------
 
@@ -211,10 +117,10 @@ class Stages:
         again. What it learned from is recorded with the run.
         """
         inputs = {
-            "programme": digest(self._sampling_settings()),
+            "programme": digest(self.sampling_settings()),
             "interactions": self.commit_digest("interactions", ds),
         }
-        if self._is_current("sample", ds, inputs):
+        if self.is_current("sample", ds, inputs):
             return False
         history = self._history_days(ds)
         learned = {
@@ -244,11 +150,12 @@ class Stages:
         columns = self.store.read("interactions", ds, frame_columns(self.programme))
         return draw_phase1(frame_of(columns, self.programme), scores, self.programme, ds)
 
-    def _sampling_settings(self) -> dict[str, Any]:
+    def sampling_settings(self) -> dict[str, Any]:
+        """What of the programme decides who is drawn."""
         fields = {"salt", "sampling", "estimands", "pivots"}
         return {
             **self.programme.model_dump(mode="json", include=fields),
-            "policies": self._policies,
+            "policies": self.policy_ids,
         }
 
     def _history_days(self, ds: date) -> list[date]:
@@ -256,7 +163,7 @@ class Stages:
         return [d for d in self.store.days("outcomes") if ds - reach <= d < ds]
 
     def _history_scores(self, units: SampledUnits) -> Array:
-        columns = [score_column(p) for p in self._policies]
+        columns = [score_column(p) for p in self.policy_ids]
         found = [self._day_scores(day, units, columns) for day in dict.fromkeys(units.day.tolist())]
         return np.concatenate(found, axis=1) if found else np.empty((len(columns), 0))
 
@@ -308,17 +215,17 @@ class Stages:
         inputs = {
             "judge": judge.version,
             "policies": digest(self.programme.model_dump(mode="json", include={"policies"})),
-            "estimands": digest(self._estimands),
+            "estimands": digest(self.estimands),
             "samples": self.commit_digest("samples", ds),
             "interactions": self.commit_digest("interactions", ds),
         }
         if self.programme.images is not None:
             inputs["images"] = self.commit_digest("images", ds)
-        if self._is_current("judge", ds, inputs) and not self._may_be_answered(ds):
+        if self.is_current("judge", ds, inputs) and not self._may_be_answered(ds):
             return False
-        ids = self._sampled_ids("samples", ds)
-        content = self.sampled_interactions(ds, ids, _CONTENT)
-        labels, members = self._judged(self._rendered(ds, content), ds)
+        ids = self.sampled_ids("samples", ds)
+        content = self.sampled_interactions(ds, ids, CONTENT)
+        labels, members = self._judged(self.rendered(ds, content), ds)
         shown = shown_subjects(content)
         read = outcomes(
             labels,
@@ -326,7 +233,7 @@ class Stages:
             content["interaction_id"].to_pylist(),
             ds=ds,
             phase=1,
-            policies=self._policies,
+            policies=self.policy_ids,
             estimands=self.programme.estimands,
         )
         with self.store.run(stage="judge", ds=ds, inputs=inputs) as run:
@@ -335,15 +242,8 @@ class Stages:
             run.write("outcomes", read, OUTCOMES)
             if members is not None:
                 run.write("panel_labels", members, PANEL_LABELS)
-        self._forget_erased(ids, ds)
+        forget_erased(self.store, self.cache_path, ids, ds)
         return True
-
-    def _forget_erased(self, ids: list[str], ds: date) -> None:
-        """Answers about interactions that were erased while the judge was at work."""
-        erased = self.store.privacy.erased()
-        whole_day = str(ds) <= (erased.up_to or "")
-        late = set(ids) if whole_day else set(ids) & set(erased.interactions)
-        forget_answers(self.cache_path, late)
 
     def _judged(self, units: list[UnitContent], ds: date) -> tuple[pa.Table, pa.Table | None]:
         """The judge's labels, and where it is a panel those of its members."""
@@ -358,100 +258,15 @@ class Stages:
         again = [str(r) for r in (NoLabelReason.ENDPOINT_FAILED, NoLabelReason.INVALID_OUTPUT)]
         return bool(pc.any(pc.is_in(reasons, value_set=pa.array(again))).as_py())
 
-    # --- review ----------------------------------------------------------------------------
+    # --- review and collect ----------------------------------------------------------------
 
     def review(self, ds: date) -> bool:
         """Draw the subsample that people label. Returns: whether it ran."""
-        inputs = {
-            "programme": digest(self._sampling_settings()),
-            "samples": self.commit_digest("samples", ds),
-            "outcomes": self.commit_digest("outcomes", ds),
-            "calibrations": self.commit_digest("calibrations", ds),
-        }
-        if self._is_current("review", ds, inputs):
-            return False
-        judged = self.units([ds], reviews=False)
-        prn = prn_array(judged.unit_id.tolist(), phase_salt(self.workspace, 2))
-        drawn = draw_phase2(judged, prn, self.calibrations("judge", ds), self.programme, ds)
-        with self.store.run(stage="review", ds=ds, inputs=inputs) as run:
-            run.write("review_samples", drawn, REVIEW_SAMPLES)
-        if isinstance(self.programme.reviews, FileReviews):
-            self.write_worklist(ds)
-        return True
-
-    def write_worklist(self, ds: date) -> list[Path]:
-        """Write what people are asked on a day, as CSV and JSONL; returns the files.
-
-        The guideline page of each written policy lies beside them.
-        """
-        folder = self.workspace.root / WORK_LISTS
-        units = self.content(ds, self._sampled_ids("review_samples", ds))
-        paths = [folder / f"{ds}.csv", folder / f"{ds}.jsonl"]
-        for path in paths:
-            write_worklist(
-                units, self.programme.policies, path, salt=self.programme.salt, subjects="all"
-            )
-        write_guidelines(self.programme.policies, self.workspace.root, folder)
-        return paths
-
-    # --- collect ---------------------------------------------------------------------------
+        return draw_review(self, ds)
 
     def collect(self, ds: date) -> bool:
-        """Take in people's labels of the review sample, if there are any. Returns: whether it ran.
-
-        Rows that cannot be used are kept in ``review_quarantine`` with file, line and reason.
-        """
-        reviews = self.programme.reviews
-        if reviews is None or self.store.current("review_samples", ds) is None:
-            return False
-        inputs = {
-            "reviews": digest(reviews.model_dump(mode="json")),
-            "policies": digest(self.programme.model_dump(mode="json", include={"policies"})),
-            "estimands": digest(self._estimands),
-            "review_samples": self.commit_digest("review_samples", ds),
-            "files": review_fingerprint(self.workspace, reviews.path, ds),
-        }
-        if self._is_current("collect", ds, inputs):
-            return False
-        ids = self._sampled_ids("review_samples", ds)
-        taken = collect_reviews(
-            reviews,
-            self.workspace.root,
-            ds=ds,
-            selected_ids=ids,
-            subjects={
-                u.interaction_id: u.keys for u in self.content(ds, self._sampled_ids("samples", ds))
-            },
-            policies=self.programme.policies,
-            now=self.now(),
-        )
-        if not len(taken.labels) and not taken.rejected:
-            return False
-        read = outcomes(
-            consensus(taken.labels).labels,
-            self.store.read("shown", ds),
-            ids,
-            ds=ds,
-            phase=2,
-            policies=self._policies,
-            estimands=self.programme.estimands,
-        )
-        with self.store.run(stage="collect", ds=ds, inputs=inputs) as run:
-            run.write("review_labels", taken.labels, REVIEW_LABELS)
-            run.write("review_outcomes", read, REVIEW_OUTCOMES)
-            run.write("review_quarantine", _rejected(taken, ds), REVIEW_QUARANTINE)
-        return True
-
-    def label_counts(self, ds: date) -> LabelCounts:
-        """How far the labels of a day are, in interactions."""
-        judged = self.units([ds])
-        known = ~np.isnan(judged.judged).all(axis=(0, 1)) if len(judged) else np.zeros(0, bool)
-        drawn = self.store.current("review_samples", ds)
-        for_people = 0 if drawn is None else drawn.rows
-        reviewed = int((~np.isnan(judged.human)).any(axis=(0, 1)).sum()) if len(judged) else 0
-        return LabelCounts(
-            len(judged), int((~known).sum()), for_people, reviewed, for_people - reviewed
-        )
+        """Take in people's labels of the review sample, if any. Returns: whether it ran."""
+        return collect_day(self, ds)
 
     def bill(self, days: Sequence[date]) -> dict[str, float]:
         """What the judge would still cost for days whose sample is drawn; asks nothing."""
@@ -459,9 +274,9 @@ class Stages:
         for ds in days:
             if self.store.current("samples", ds) is None:
                 continue
-            units = self.content(ds, self._sampled_ids("samples", ds))
+            units = self.content(ds, self.sampled_ids("samples", ds))
             total["days"] += 1
-            total["unit_policy_pairs"] += len(units) * len(self._policies)
+            total["unit_policy_pairs"] += len(units) * len(self.policy_ids)
             judge = self.judge_of_programme
             if not isinstance(judge, PricedJudge):
                 continue
@@ -469,61 +284,3 @@ class Stages:
             total["calls"] += bill.calls
             total["cost"] += bill.cost
         return total
-
-    # --- reading ---------------------------------------------------------------------------
-
-    def calibrations(self, role: str, ds: date) -> Calibrations:
-        """The calibrations that a day's sample was drawn with."""
-        return read_calibrations(self.store.read("calibrations", ds), role, self.programme)  # type: ignore[arg-type]
-
-    def units(self, days: list[date], *, reviews: bool = True) -> SampledUnits:
-        """The sampled units of some days with their verdicts."""
-        return sampled_units(
-            [self.day_tables(d, reviews) for d in days], self._policies, self._estimands
-        )
-
-    def day_tables(self, ds: date, reviews: bool = True) -> DayTables:
-        """The tables that speak of a day's sampled units, people's only where they are in."""
-
-        def there(table: str) -> pa.Table | None:
-            known = reviews and self.store.current(table, ds) is not None
-            return self.store.read(table, ds) if known else None
-
-        return DayTables(
-            str(ds),
-            self.store.read("samples", ds),
-            self.store.read("outcomes", ds),
-            there("review_samples") if there("review_outcomes") is not None else None,
-            there("review_outcomes"),
-        )
-
-    def _sampled_ids(self, table: str, ds: date) -> list[str]:
-        ids: list[str] = self.store.read(table, ds, ["interaction_id"])[
-            "interaction_id"
-        ].to_pylist()
-        return sorted(ids)
-
-    def content(self, ds: date, ids: list[str]) -> list[UnitContent]:
-        """What labelers see of some interactions of a day, in order of id."""
-        return self._rendered(ds, self.sampled_interactions(ds, ids, _CONTENT))
-
-    def _rendered(self, ds: date, content: pa.Table) -> list[UnitContent]:
-        pictures = pictures_of(self, ds)
-        return [render_unit(row, pictures=pictures) for row in content.to_pylist()]
-
-    def sampled_interactions(self, ds: date, ids: list[str], columns: list[str]) -> pa.Table:
-        """Columns of some interactions of a day, in order of id."""
-        wanted = ["interaction_id", *columns]
-        table = self.store.read("interactions", ds, wanted)
-        inside = pc.is_in(table["interaction_id"], value_set=pa.array(ids, pa.string()))
-        return table.filter(inside).sort_by("interaction_id")
-
-    # --- commits ---------------------------------------------------------------------------
-
-    def _is_current(self, stage: str, ds: date, inputs: dict[str, str]) -> bool:
-        return not self.force and self.store.is_current(stage, ds, inputs)
-
-    def commit_digest(self, table: str, ds: date) -> str:
-        """Digest of a day's current table; '' where there is none."""
-        commit = self.store.current(table, ds)
-        return "" if commit is None else commit.digest

@@ -43,6 +43,10 @@ class Workspace:
         """The programme file."""
         return self.root / PROGRAMME_FILE
 
+    def phase_salt(self, phase: int) -> str:
+        """The key of a phase's permanent random numbers: every phase has its own."""
+        return f"{self.programme.salt}/phase{phase}"
+
     def close(self) -> None:
         """Give back memory and connections."""
         self.engine.close()
