@@ -152,7 +152,8 @@ def keep_answers(stages: Stages) -> None:
     for key, ids in (("a", ["i0-000"]), ("b", ["i0-001"]), ("c", ["i0-000", "i0-002"])):
         said = f"says {CANARY if key == 'a' else 'shared'}"
         kept.asked((i, key) for i in ids)
-        kept.put(key, CachedAnswer("answered", [["response", 1, 0, "violating", None, 0.9, said]]))
+        label = ["response", 1, 0, "violating", None, 0.9, said]
+        kept.put({key: CachedAnswer("answered", [label])})
     kept.close()
 
 

@@ -29,7 +29,8 @@ RUN = """
     from baserate.labels.judges.base import judge_units
     from baserate.labels.judges.openai import ChatJudge
     from baserate.labels.render import render_unit
-    from baserate.terms.programme import OpenAIJudge, Policy
+    from baserate.terms.programme import Policy
+    from baserate.terms.programme_labelers import OpenAIJudge
 
     def unit(k):
         turn = {"turn": 1, "query_text": f"question {k}", "response_text": "soup",

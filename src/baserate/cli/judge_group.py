@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from baserate.cli import judge_frontier, judge_people, judge_probe, judge_quality
+from baserate.cli import judge_equivalence, judge_frontier, judge_people, judge_probe, judge_quality
 from baserate.cli.judge import judge_app
 
-__all__ = ["judge_app", "judge_frontier", "judge_people", "judge_probe", "judge_quality"]
+__all__ = [
+    "judge_app",
+    "judge_equivalence",
+    "judge_frontier",
+    "judge_people",
+    "judge_probe",
+    "judge_quality",
+]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from baserate.cli import screen
-from baserate.flows.candidates import Promotion
+from baserate.flows.candidates import Promotion, calls_sentence
 from baserate.flows.quality import check_cut, gather, no_label_shares
 from baserate.flows.review_gain import ReviewGain, review_gain
 from baserate.flows.stages import Stages
@@ -47,6 +47,7 @@ class Evaluation:
     clauses: list[ClauseRow]
     no_label: dict[str, dict[str, float]]
     gain: list[ReviewGain]
+    calls: str
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -85,6 +86,7 @@ def evaluation(
         clauses=[c for q in policies for c in clause_confusion(pairs, q, level=level, min_n=min_n)],
         no_label=no_label_shares(stages, days) if own else _no_label_of(pairs),
         gain=review_gain(stages, days) if own and by is None else [],
+        calls=calls_sentence(stages, candidate),
     )
 
 
@@ -130,6 +132,8 @@ def show_evaluation(found: Evaluation, *, curve: bool) -> None:
         f"by the design,\nclustered by interaction; n counts interactions; "
         f"{figures.level_text(found.level)} intervals."
     )
+    if found.calls:
+        out.print(found.calls, markup=False)
     for policy, reasons in found.no_label.items():
         told = ", ".join(f"{r.replace('_', ' ')} {s:.2%}" for r, s in reasons.items())
         out.print(f"no label under {policy}: {told} of the traffic")

@@ -13,6 +13,7 @@ import numpy as np
 from baserate.flows.picturing import shown_as
 from baserate.flows.quality import candidate_table, gather, judge_labels, known_candidate
 from baserate.flows.stages import Stages
+from baserate.flows.unified import configured, equivalence_note, unified_checks
 from baserate.flows.workspace import digest
 from baserate.labels import judge_units, make_judge
 from baserate.labels.judges.base import Judge, PricedJudge
@@ -40,20 +41,27 @@ def make_candidate(stages: Stages, name: str) -> Judge:
     return judge_under(stages, stages.programme.policies, name)
 
 
-def judge_under(stages: Stages, policies: Sequence[Policy], name: str | None = None) -> Judge:
+def judge_under(
+    stages: Stages,
+    policies: Sequence[Policy],
+    name: str | None = None,
+    *,
+    a_call_for_each: bool = False,
+) -> Judge:
     """The programme's judge, or a candidate, given these policies to judge by.
 
     Args:
         stages: The workspace.
         policies: The programme's policies, one of them perhaps in another wording.
         name: The candidate; None: the programme's judge.
+        a_call_for_each: Ask about one policy a call, whatever its settings say.
     """
-    programme, root = stages.programme, stages.workspace.root
-    config = (
-        programme.judge if name is None else programme.candidates[known_candidate(stages, name)]
-    )
-    named, kept_as = programme.candidates, shown_as(stages)
-    return make_judge(config, root, stages.cache_path, policies, named=named, kept_as=kept_as)
+    if name is not None:
+        known_candidate(stages, name)
+    found, kept_as = configured(stages.programme, name), shown_as(stages)
+    config, named = found.with_a_call_for_each() if a_call_for_each else found
+    root, cache = stages.workspace.root, stages.cache_path
+    return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
 
 
 class CandidateRun(NamedTuple):
@@ -130,6 +138,19 @@ def _keys(pairs: LabelPairs) -> Any:
     return np.char.add(np.char.add(pairs.policy, "\x1f"), pairs.interaction)
 
 
+def calls_sentence(stages: Stages, name: str | None) -> str:
+    """What is known of a judge's unified calls; '' for a judge that asks about one policy a call.
+
+    Args:
+        stages: The workspace.
+        name: A candidate; None: the programme's judge.
+    """
+    if not configured(stages.programme, name).is_unified:
+        return ""
+    judge = stages.judge_of_programme if name is None else make_candidate(stages, name)
+    return equivalence_note(stages.store, stages.programme, judge, name)
+
+
 class Promotion(NamedTuple):
     """What a promotion found.
 
@@ -179,6 +200,8 @@ def promote(
         without_evidence=without_evidence,
     )
     checks.append(flip_gate(stages, name, evidence.judge.versions.values()))
+    judge = make_candidate(stages, name)
+    checks += unified_checks(stages.store, stages.programme, judge, name)
     found = Promotion(checks, comparison, None, judge_line(stages))
     if not found.passed:
         return found

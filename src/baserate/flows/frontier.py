@@ -197,8 +197,8 @@ def _cost(stages: Stages, days: Sequence[date], name: str) -> float | None:
     for ds in days:
         ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
         units += stages.content(ds, ids.to_pylist())
-    paid = judge.paid_per_unit(units, stages.programme.policies)
-    return None if paid is None else 1000.0 * paid
+    spent = judge.spent_per_unit(units, stages.programme.policies)
+    return None if spent is None or spent.cost == 0.0 else 1000.0 * spent.cost
 
 
 def _too_few(least: int) -> LabelError:

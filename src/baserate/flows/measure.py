@@ -123,8 +123,11 @@ def run_days(
         workers: Processes that build the records of days ahead, which do not depend on each
             other; 1: none. An engine with workers of its own needs none.
         tell: Called after each stage.
-    Raises: the first error of a stage; what was committed before it stays.
+    Raises: LabelError at once where the judge may not be measured by; the first error of a stage:
+        what was committed before it stays.
     """
+    if "judge" in wanted:
+        stages.check_judge()
     in_order = sorted(days)
     alone = stages.workspace.engine.capabilities.own_workers
     ahead = "records" in wanted and workers > 1 and len(in_order) > 1 and not alone

@@ -63,8 +63,9 @@ class Release:
 def release(stages: Stages, start: date, end: date) -> Release:
     """Run the gates over a period and write its bundle.
 
-    Raises: ReleaseHeld if no figure of the whole period may be said, or if the logs lack a day;
-        nothing is then written.
+    Raises: LabelError if the judge's unified calls were not shown to judge as a call for each
+        policy does; ReleaseHeld if no figure of the whole period may be said, or if the logs lack
+        a day; nothing is then written.
     """
     workspace, programme = stages.workspace, stages.programme
     days = days_between(start, end)
@@ -75,6 +76,7 @@ def release(stages: Stages, start: date, end: date) -> Release:
             where=f"{programme.programme}, {start} to {end}",
             hint=ways_out(days, unlogged),
         )
+    stages.check_judge()
     estimates = estimate(stages, start, end)
     tables = {"estimates": estimates, **period_tables(stages, days)}
     inputs = gate_inputs(programme, start, end, tables)

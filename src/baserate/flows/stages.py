@@ -19,6 +19,7 @@ from baserate.flows.committed_days import CONTENT, CommittedDays
 from baserate.flows.log_files import files_fingerprint
 from baserate.flows.picturing import keep_pictures, shown_as
 from baserate.flows.reviewing import collect_day, draw_review
+from baserate.flows.unified import configured, refuse_untested
 from baserate.flows.withholding import forget_erased, pseudonym_key, raw_ids, withheld
 from baserate.flows.workspace import Workspace, digest
 from baserate.labels import judge_units, make_judge
@@ -199,6 +200,11 @@ class Stages(CommittedDays):
             )
         return self._judge
 
+    def check_judge(self) -> None:
+        """Raises: LabelError if the judge's unified calls were not shown to judge alike."""
+        if configured(self.programme).is_unified:
+            refuse_untested(self.store, self.programme, self.judge_of_programme)
+
     def judge_usage(self) -> dict[str, Any] | None:
         """What this run asked and paid the programme's judge; None where it asked for no answer.
 
@@ -211,6 +217,7 @@ class Stages(CommittedDays):
 
     def judge(self, ds: date) -> bool:
         """Let the judge label phase 1. Returns: whether it ran."""
+        self.check_judge()
         judge = self.judge_of_programme
         inputs = {
             "judge": judge.version,
@@ -270,7 +277,8 @@ class Stages(CommittedDays):
 
     def bill(self, days: Sequence[date]) -> dict[str, float]:
         """What the judge would still cost for days whose sample is drawn; asks nothing."""
-        total = {"days": 0.0, "unit_policy_pairs": 0.0, "calls": 0.0, "cost": 0.0}
+        names = ("days", "unit_policy_pairs", "calls", "prompt_tokens", "completion_tokens", "cost")
+        total = dict.fromkeys(names, 0.0)
         for ds in days:
             if self.store.current("samples", ds) is None:
                 continue
@@ -281,6 +289,6 @@ class Stages(CommittedDays):
             if not isinstance(judge, PricedJudge):
                 continue
             bill = judge.estimate(units, self.programme.policies)
-            total["calls"] += bill.calls
-            total["cost"] += bill.cost
+            for name in ("calls", "prompt_tokens", "completion_tokens", "cost"):
+                total[name] += getattr(bill, name)
         return total

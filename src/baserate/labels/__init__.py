@@ -68,4 +68,11 @@ def make_judge(
     from baserate.labels.judges.openai import ChatJudge
 
     documents = written_policies(policies, base)
-    return ChatJudge(config, cache_path, images_below=base, documents=documents, kept_as=kept_as)
+    return ChatJudge(
+        config,
+        cache_path,
+        images_below=base,
+        policies=policies,
+        documents=documents,
+        kept_as=kept_as,
+    )

@@ -99,6 +99,37 @@ PROBES = TableSchema(
     ),
     ("policy", "family", "labeler_id", "labeler_version"),
 )
+EQUIVALENCES = TableSchema(
+    "equivalences",
+    "Whether a judge's calls about all policies at once judge gold as well as a call for each: two "
+    "one-sided tests per policy and measure. Costs are those of one unit under all policies.",
+    (
+        Column("ds", "date", "The day it was tested."),
+        Column("policy", "string", "Policy id."),
+        Column("measure", "string", "sensitivity or specificity."),
+        Column("labeler_kind", "string", "llm_judge."),
+        Column("labeler_id", "string", "Which judge."),
+        Column("labeler_version", "string", "Version of the judge with unified calls."),
+        Column("one_policy_version", "string", "Version of the same judge with a call for each."),
+        Column("n", "int64", "Groups of gold items behind it."),
+        Column("gained", "int64", "Items that only the unified call judged right."),
+        Column("lost", "int64", "Items that only the one-policy call judged right."),
+        optional("one_policy", "float64", "The measure with a call for each policy."),
+        optional("unified", "float64", "The measure with unified calls."),
+        optional("lower", "float64", "Lower end of the difference's interval; null: too few."),
+        optional("upper", "float64", "Upper end."),
+        Column("alpha", "float64", "Level of each one-sided test."),
+        Column("margin", "float64", "Margin that was asked for."),
+        Column("weighted", "bool", "Whether drawn gold was used alone, weighted as drawn."),
+        Column("one_policy_calls", "float64", "Calls with a call for each policy."),
+        Column("unified_calls", "float64", "Calls with unified calls."),
+        Column("one_policy_tokens", "float64", "Tokens with a call for each policy."),
+        Column("unified_tokens", "float64", "Tokens with unified calls."),
+        Column("one_policy_cost", "float64", "Price with a call for each policy; 0: not known."),
+        Column("unified_cost", "float64", "Price with unified calls; 0: not known."),
+    ),
+    ("policy", "measure", "labeler_id", "labeler_version"),
+)
 GOLD = TableSchema(
     "gold",
     "Items whose verdict is settled, whole as of a day. Kept for judges; no estimate reads it.",

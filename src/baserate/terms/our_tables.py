@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from baserate.terms.label_tables import (
+    EQUIVALENCES,
     GOLD,
     LABELS,
     OUTCOMES,
@@ -79,6 +80,7 @@ OUR_TABLES = {
         REVIEW_OUTCOMES,
         REVIEW_QUARANTINE,
         PROBES,
+        EQUIVALENCES,
         GOLD,
         ESTIMATES,
     )

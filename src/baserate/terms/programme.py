@@ -160,6 +160,11 @@ class Gates(Section):
     """Share of a day's rows that may be quarantined for faults (excluded traffic not counted)."""
     totals_tolerance_se: Annotated[float, Field(gt=0)] = 5.0
     """HT totals of known columns may differ from the frame's by this many standard errors."""
+    unified_sensitivity_margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """With unified calls: how far the judge's sensitivity may differ from that of one-policy calls,
+    at the far end of the interval."""
+    unified_specificity_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """The same of its specificity: small, since most interactions are safe."""
 
 
 class Costs(Section):

@@ -54,6 +54,7 @@ def programme_faults(programme: Programme) -> Iterator[Fault]:
     yield from _keys(programme)
     yield from _dropped(programme)
     yield from _panels(programme)
+    yield from _unified(programme)
     if programme.sampling.human_budget > 0 and programme.reviews is None:
         yield Fault(
             ("sampling", "human_budget"),
@@ -234,6 +235,20 @@ def _panels(programme: Programme) -> Iterator[Fault]:
                 "the quorum is larger than the panel",
                 expected=f"{len(members)} or less",
                 hint="lower it: no subject would ever have a label",
+            )
+
+
+def _unified(programme: Programme) -> Iterator[Fault]:
+    """Calls about all policies where there is one."""
+    judges: dict[Where, object] = {("judge",): programme.judge}
+    judges |= {("candidates", name): judge for name, judge in programme.candidates.items()}
+    for at, judge in judges.items():
+        if getattr(judge, "calls", None) == "unified" and len(programme.policies) == 1:
+            yield Fault(
+                (*at, "calls"),
+                "there is one policy, so that every call is about all of them",
+                expected="one_policy",
+                hint="remove calls: unified",
             )
 
 

@@ -30,11 +30,16 @@ class OpenAIJudge(Section):
     """Name of the model."""
     api_key_env: str | None = None
     """Environment variable that holds the key."""
+    calls: Literal["one_policy", "unified"] = "one_policy"
+    """What one call asks about. `one_policy`: a unit under one policy. `unified`: a unit under all
+    policies at once, which costs less; measured by only once `baserate judge equivalence` has
+    shown on gold that the verdicts are as good. Another wording of one policy is then another
+    version of the judge under every policy, to be shown again."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Sampling temperature."""
     max_tokens: Annotated[int, Field(ge=16)] = 2_000
-    """Longest answer, in tokens. An answer takes about 40 per query, response and Pin; a unit
-    whose answer does not fit has no label."""
+    """Longest answer, in tokens, for each policy that a call asks about. An answer takes about 40
+    per query, response and Pin; a unit whose answer does not fit has no label."""
     max_chars: Annotated[int, Field(ge=200)] = 12_000
     """Longest text of one part shown to the judge; the middle of a longer one is left out and
     marked."""

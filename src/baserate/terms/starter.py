@@ -133,6 +133,9 @@ judge:
 #   price_per_1k_input: 0.001
 #   price_per_1k_output: 0.004
 #   max_cost: 50
+#   # `unified`: one call about every policy, in place of one for each. Refused until `baserate
+#   # judge equivalence` has shown on gold that the verdicts are as good.
+#   calls: one_policy
 #   # Share of verdicts that instructions planted in the content may move, as `baserate judge
 #   # probe` measures it. Above it, or never probed, a release is held by name.
 #   max_flip_rate: 0.02
@@ -178,6 +181,9 @@ gates:
   #max_quarantined_share: 0.05
   # Estimated totals of known columns may differ from the true ones by this many standard errors.
   #totals_tolerance_se: 5.0
+  # With `calls: unified`: how far sensitivity and specificity may differ from a call for each.
+  #unified_sensitivity_margin: 0.05
+  #unified_specificity_margin: 0.01
 
 # Pictures of sampled interactions, kept when the sample is drawn, so that a Pin that is deleted
 # later can still be judged. `base`: where references without a scheme start. Without this section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -61,6 +61,11 @@ def answer_schema(policy: WrittenPolicy | None) -> dict[str, Any]:
             "probability": {"type": "number"},
         }
     )
+
+
+def unified_schema(policies: Mapping[str, WrittenPolicy | None]) -> dict[str, Any]:
+    """JSON Schema of the answer of one call about several policies: each one's own, by its id."""
+    return _object({id_: answer_schema(policy) for id_, policy in policies.items()})
 
 
 def _probability(value: object) -> object:
@@ -165,8 +170,37 @@ def read_answer(
         policy: The written policy, whose clauses and levels count; None where there is none.
     """
     frame = _the_one_answer(text)
-    if frame is None:
-        return None
+    return None if frame is None else _read(frame, parts, policy)
+
+
+def read_unified_answer(
+    text: str, parts: Mapping[str, SubjectKey], policies: Mapping[str, WrittenPolicy | None]
+) -> dict[str, Answer]:
+    """Read the answer of a call about several policies, each by itself and as strictly as alone.
+
+    Args:
+        text: What the model wrote.
+        parts: Part id: subject, as asked.
+        policies: Policy ids asked about, with the written policy where there is one.
+
+    Returns: Answer by policy id; a policy without one valid answer of its own is not there.
+        Nothing at all where there is not exactly one object with answers in the text.
+    """
+    whole = _answers_in(_loads(text), policies)
+    frames = [whole] if whole else [a for v in _objects_in(text) if (a := _answers_in(v, policies))]
+    if not frames or any(frame != frames[0] for frame in frames):
+        return {}
+    return {id_: _read(frame, parts, policies[id_]) for id_, frame in frames[0].items()}
+
+
+def _answers_in(value: object, policies: Collection[str]) -> dict[str, _Answer]:
+    """The valid answers of an object, by policy, in the order of the policies."""
+    if not isinstance(value, dict):
+        return {}
+    return {p: a for p in policies if (a := _valid_answer(value.get(p))) is not None}
+
+
+def _read(frame: _Answer, parts: Mapping[str, SubjectKey], policy: WrittenPolicy | None) -> Answer:
     labels: dict[str, _Part | None] = {}
     unknown = 0
     for item in frame.parts:
@@ -218,23 +252,33 @@ def _valid_answer(value: object) -> _Answer | None:
         return None
 
 
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; a name that comes twice with two meanings has none."""
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        found[name] = value if found.setdefault(name, value) == value else None
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous)
+
+
 def _loads(text: str) -> object:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
 
 
 def _objects_in(text: str) -> list[object]:
     """Every outermost JSON object in a text with prose, code fences or thoughts around it."""
-    decoder = json.JSONDecoder()
     found: list[object] = []
     at = text.find("{")
     for _ in range(_MOST_BRACES):
         if at < 0:
             break
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
             found.append(value)
         except (ValueError, RecursionError):
             end = at + 1

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
-from baserate.labels.judges.usage import Account, Bill
+from baserate.labels.judges.usage import Account, Bill, Spent
 from baserate.labels.render import WHOLE, SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
@@ -86,12 +86,13 @@ class PricedJudge(Protocol):
         """What labelling would cost, without asking anything."""
         ...
 
-    def paid_per_unit(
+    def spent_per_unit(
         self, units: Sequence[UnitContent], policies: Sequence[Policy]
-    ) -> float | None:
-        """Price of one of these units under all policies, by the answers kept.
+    ) -> Spent | None:
+        """What one of these units took under all policies, by the answers kept.
 
-        None where no answer is kept under one of the policies, or no price is known.
+        None where no answer is kept under one of the policies; its cost is 0 where no price is
+        known.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +84,15 @@ class AnswerCache:
                     found[key] = CachedAnswer(outcome, json.loads(labels), Tokens(asked, said))
         return found
 
-    def put(self, key: str, answer: CachedAnswer) -> None:
-        """Keep one answer; the first answer to a key stays.
+    def put(self, answers: Mapping[str, CachedAnswer]) -> None:
+        """Keep answers by key, all of them or none; the first answer to a key stays.
 
-        Raises: LabelError if it can't be written, so that no run goes on paying in vain.
+        Raises: LabelError if they can't be written, so that no run goes on paying in vain.
         """
-        row = (key, answer.outcome, json.dumps(answer.labels), *answer.tokens)
-        try:
-            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise self._unwritable(error) from error
+        rows = [(key, a.outcome, json.dumps(a.labels), *a.tokens) for key, a in answers.items()]
+        if rows:
+            with self._writing():
+                self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", rows)
 
     def asked(self, questions: Iterable[tuple[str, str]]) -> None:
         """Keep which interaction each question is about, so that its answers can be forgotten.

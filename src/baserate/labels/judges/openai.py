@@ -2,88 +2,59 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import random
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from baserate.labels.judges.answer import ANSWER_SCHEMA, answer_schema, read_answer
-from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, no_label, without_label
+from baserate.labels.judges.answer import ANSWER_SCHEMA, Answer
+from baserate.labels.judges.asking import Asking, Question, digest_of
+from baserate.labels.judges.base import UnitVerdicts, no_label, without_label
 from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
-from baserate.labels.judges.images import (
-    NO_IMAGES,
-    OF_KEPT,
-    PREPROCESSING,
-    ShownImages,
-    readable_images,
-)
+from baserate.labels.judges.images import NO_IMAGES, OF_KEPT, PREPROCESSING, readable_images
 from baserate.labels.judges.lanes import Lanes
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
-from baserate.labels.judges.prompt import (
-    SYSTEM_WRITTEN,
-    Prompt,
-    build_prompt,
-    template_digest,
-    visible_subjects,
-)
+from baserate.labels.judges.prompt import template_digest, visible_subjects
 from baserate.labels.judges.replies import CallFailed, Declined
-from baserate.labels.judges.usage import NO_TOKENS, Bill, Tokens, Usage
-from baserate.labels.policies.written import WrittenPolicy
-from baserate.labels.render import SubjectKey, UnitContent
+from baserate.labels.judges.settled import ANSWERED, is_kept, shared_out, verdicts_of, words_of
+from baserate.labels.judges.usage import NO_TOKENS, Bill, Spent, Tokens, Usage
+from baserate.labels.policies.written import WrittenPolicy, token_estimate
+from baserate.labels.render import UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
 from baserate.terms.programme_labelers import OpenAIJudge
-from baserate.terms.words import LabelerKind, NoLabelReason, SubjectKind, Verdict
+from baserate.terms.words import LabelerKind, NoLabelReason
 
-ANSWERED = "answered"
+_NOT_IN_FORM = "answers that are not in the form asked for"
 _ASKS = 3
-_BYTES_PER_TOKEN = 4
 _TOKENS_PER_LABEL = 40
 
 
-@dataclass(frozen=True)
-class _Question:
-    """One question: its key in the cache, what is asked, and all units that it answers for."""
+class _Settled(NamedTuple):
+    """What came of one question: an answer per policy, and why some of it failed, if it did."""
 
-    key: str
-    seen: UnitContent
-    images: ShownImages
-    policy: Policy
-    judge_version: str
-    written: WrittenPolicy | None = None
-    units: list[UnitContent] = field(default_factory=list)
-
-    def prompt(self) -> Prompt:
-        """The messages."""
-        return build_prompt(
-            self.seen,
-            self.policy,
-            judge_version=self.judge_version,
-            images=self.images,
-            gone=self.images.gone,
-            written=self.written,
-        )
+    answers: dict[str, CachedAnswer]
+    failure: str | None = None
 
 
 class ChatJudge:
-    """Asks an LLM about one unit and one policy at a time.
+    """Asks an LLM about one unit at a time, under one policy or, with unified calls, under all.
 
     Every settled answer is kept on disk at once, under a key of what was asked, by whom and
     under which policy: a killed run resumes, and nothing that is kept is paid for twice. A
     refusal and an answer cut off are settled too; an endpoint's failure and an unreadable
-    answer are not, and are asked again by the next run.
+    answer are not, and are asked again by the next run. A unified call's answers are kept policy
+    by policy: one that is missing is asked again, those that were given stay.
 
     Args:
         config: Endpoint, model, parameters.
         cache: Where answers are kept.
         images_below: Folder below which images may be read, where ``config.images`` is set.
+        policies: The programme's policies, which unified calls ask about.
         documents: Written policies by policy id; the others are judged by their definition.
         kept_as: How kept images are made from their files; None where images are not kept.
         rng: Draws the jitter of waiting times; seeded by the judge's version where not given.
@@ -99,6 +70,7 @@ class ChatJudge:
         cache: Path,
         *,
         images_below: Path,
+        policies: Sequence[Policy] = (),
         documents: Mapping[str, WrittenPolicy] | None = None,
         kept_as: str | None = None,
         rng: random.Random | None = None,
@@ -115,12 +87,14 @@ class ChatJudge:
         self._config = config
         self._cache = AnswerCache(cache)
         self._images_below = images_below
+        self._unified = tuple(policies) if config.calls == "unified" else ()
         self._documents = dict(documents or {})
         self._preprocessing = PREPROCESSING if kept_as is None else f"{kept_as}; {OF_KEPT}"
         self._rng = rng or random.Random(self.version)
         self._backoff_seconds = backoff_seconds
         self._breaker = Breaker(config.concurrency)
         self._dialect = Dialect()
+        self._together: dict[str, CachedAnswer | None] = {}
         self.usage = Usage(config.price_per_1k_input, config.price_per_1k_output)
 
     @property
@@ -135,87 +109,129 @@ class ChatJudge:
         parameters = {name: getattr(self._config, name) for name in names}
         if self._config.images:
             parameters["image_preprocessing"] = self._preprocessing
-        return _digest([template_digest(), ANSWER_SCHEMA, parameters])[:16]
+        if self._config.calls == "unified":
+            parameters["calls"] = "unified"
+        return digest_of([template_digest(), ANSWER_SCHEMA, parameters])[:16]
 
     def version_for(self, policy: Policy) -> str:
-        """Digest of the judge and the policy as written, with its own template and schema."""
-        made_of: list[object] = [self.version, policy.id, policy.name, policy.version]
-        written = self._documents.get(policy.id)
-        if written is None:
-            made_of.append(policy.definition)
-        else:
-            template = template_digest(SYSTEM_WRITTEN)
-            made_of += [template, answer_schema(written), written.version, written.digest]
-        return _digest(made_of)[:16]
+        """Digest of the judge and of what it is asked about: with unified calls, every policy."""
+        return self._asking(policy).version(self.version)
 
     def label(self, units: Sequence[UnitContent], policy: Policy) -> Iterator[UnitVerdicts]:
         """Label units for one policy: what is kept first, then answers as they arrive.
 
+        A unified call's answers under the other policies wait until those are asked for.
+
         Raises: LabelError if the endpoint is down or refuses all work; answers so far are kept.
         """
-        questions, unseen = self._questions(units, policy)
+        asking = self._asking(policy)
+        questions, unseen = self._questions(units, asking)
         for unit in unseen:
             yield self._settled(unit, NoLabelReason.CANNOT_DECIDE)
-        self._cache.asked((u.interaction_id, key) for key, q in questions.items() for u in q.units)
-        kept = self._cache.get(questions)
-        for key, answer in kept.items():
-            self.usage.add_kept(answer.tokens, len(questions[key].units))
-            yield from self._answers(questions[key], answer)
-        open_ = [q for key, q in questions.items() if key not in kept]
+        self._cache.asked(
+            (u.interaction_id, key) for q in questions for u in q.units for key in q.keys.values()
+        )
+        kept = self._cache.get(q.keys[policy.id] for q in questions)
+        open_ = []
+        for question in questions:
+            key = question.keys[policy.id]
+            answer = kept.get(key)
+            if key in self._together:
+                answer = self._together.pop(key) or answer
+                self.usage.together += len(question.units)
+            elif answer is not None:
+                self.usage.add_kept(answer.tokens, len(question.units))
+            if answer is None:
+                open_.append(question)
+            else:
+                yield from self._answers(question, answer)
         if not open_:
             return
+        beside = self._cache.get(k for q in open_ for p, k in q.keys.items() if p != policy.id)
+        for question in open_:
+            question.wanted.extend(p for p, key in question.keys.items() if key not in beside)
         headers = self._headers()
-        schema = answer_schema(self._documents.get(policy.id))
-        for question, answer in in_step(lambda: self._ask_all(open_, headers, schema)):
+        for question, answers in in_step(lambda: self._ask_all(open_, asking, headers)):
             self.usage.shared += len(question.units) - 1
-            yield from self._answers(question, answer)
+            for other in answers.keys() - {policy.id}:
+                answer = answers[other]
+                self._together[question.keys[other]] = None if is_kept(answer.outcome) else answer
+            yield from self._answers(question, answers[policy.id])
 
     def estimate(self, units: Sequence[UnitContent], policies: Sequence[Policy]) -> Bill:
         """What labelling would cost, without asking anything."""
         pairs = calls = asked = said = 0
-        for policy in policies:
-            questions, _ = self._questions([u for u in units if not u.is_gone], policy)
-            open_ = questions.keys() - self._cache.get(questions).keys()
-            pairs += sum(len(q.units) for q in questions.values())
+        standing = [u for u in units if not u.is_gone]
+        for asking, wanted in self._calls(policies):
+            questions, _ = self._questions(standing, asking)
+            kept = self._cache.get(q.keys[p] for q in questions for p in wanted)
+            open_ = [q for q in questions if any(q.keys[p] not in kept for p in wanted)]
+            pairs += len(wanted) * sum(len(q.units) for q in questions)
             calls += len(open_)
-            for prompt in (questions[key].prompt() for key in open_):
-                asked += -(-len(_words(prompt).encode()) // _BYTES_PER_TOKEN)
-                said += min(_TOKENS_PER_LABEL * (len(prompt.parts) + 1), self._config.max_tokens)
+            for prompt in (question.prompt() for question in open_):
+                asked += token_estimate(words_of(prompt))
+                told = _TOKENS_PER_LABEL * (len(prompt.parts) + 1)
+                said += len(asking.policies) * min(told, self._config.max_tokens)
         price = Usage(self._config.price_per_1k_input, self._config.price_per_1k_output)
         price.add_tokens(Tokens(asked, said))
         return Bill(pairs, calls, asked, said, price.cost)
 
-    def paid_per_unit(
+    def spent_per_unit(
         self, units: Sequence[UnitContent], policies: Sequence[Policy]
-    ) -> float | None:
-        """Price of one of these units under all policies, by the answers kept.
+    ) -> Spent | None:
+        """What one of these units took under all policies, by the answers kept.
 
-        None where no answer is kept under one of the policies, or no price is known: none in the
-        programme, or an endpoint that does not count tokens.
+        None where no answer is kept under one of the policies. The tokens of a unified call are
+        shared out equally among the policies that it settled, so that sums are exact.
         """
-        total = 0.0
-        for policy in policies:
-            questions, _ = self._questions([u for u in units if not u.is_gone], policy)
-            kept = self._cache.get(questions)
-            price = Usage(self._config.price_per_1k_input, self._config.price_per_1k_output)
-            for answer in kept.values():
-                price.add_tokens(answer.tokens)
-            asked = sum(len(questions[key].units) for key in kept)
-            if not asked or price.cost == 0.0:
-                return None
-            total += price.cost / asked
+        total = Spent()
+        standing = [u for u in units if not u.is_gone]
+        for asking, wanted in self._calls(policies):
+            questions, _ = self._questions(standing, asking)
+            total += Spent(calls=len(wanted) / len(asking.policies))
+            for policy in wanted:
+                kept = self._cache.get(q.keys[policy] for q in questions)
+                asked = sum(len(q.units) for q in questions if q.keys[policy] in kept)
+                if not asked:
+                    return None
+                price = Usage(self._config.price_per_1k_input, self._config.price_per_1k_output)
+                for answer in kept.values():
+                    price.add_tokens(answer.tokens)
+                tokens = price.tokens
+                total += Spent(
+                    0.0, tokens.prompt / asked, tokens.completion / asked, price.cost / asked
+                )
         return total
 
     def close(self) -> None:
         """Close the cache."""
         self._cache.close()
 
+    def _asking(self, policy: Policy) -> Asking:
+        """What a call asks about that is made for a policy, in the wording given."""
+        if self._config.calls == "one_policy":
+            return Asking((policy,), self._documents)
+        policies = [policy if p.id == policy.id else p for p in self._unified]
+        policies += [] if policy in policies else [policy]
+        return Asking(tuple(policies), self._documents, unified=True)
+
+    def _calls(self, policies: Sequence[Policy]) -> list[tuple[Asking, list[str]]]:
+        """Kinds of calls that some policies take, each with those of the policies that it serves.
+
+        Calls of one kind are the same whichever of the policies they are made for.
+        """
+        kinds: dict[str, tuple[Asking, list[str]]] = {}
+        for policy in policies:
+            asking = self._asking(policy)
+            kinds.setdefault(asking.version(self.version), (asking, []))[1].append(policy.id)
+        return list(kinds.values())
+
     def _questions(
-        self, units: Sequence[UnitContent], policy: Policy
-    ) -> tuple[dict[str, _Question], list[UnitContent]]:
-        """Questions by key, and units of which this judge can see nothing."""
-        version = self.version_for(policy)
-        questions: dict[str, _Question] = {}
+        self, units: Sequence[UnitContent], asking: Asking
+    ) -> tuple[list[Question], list[UnitContent]]:
+        """Questions in order, and units of which this judge can see nothing."""
+        version = asking.version(self.version)
+        questions: dict[str, Question] = {}
         unseen = []
         for unit in units:
             seen = unit.clipped(self._config.max_chars)
@@ -224,10 +240,10 @@ class ChatJudge:
                 unseen.append(unit)
                 continue
             asked = [self._config.base_url, version, seen.seen_digest, images.identities()]
-            written = self._documents.get(policy.id)
-            question = _Question(_digest(asked), seen, images, policy, version, written)
-            questions.setdefault(question.key, question).units.append(unit)
-        return questions, unseen
+            question = Question(asking, asking.keys(asked), seen, images, version)
+            same = questions.setdefault(next(iter(question.keys.values())), question)
+            same.units.append(unit)
+        return list(questions.values()), unseen
 
     def _headers(self) -> dict[str, str]:
         name = self._config.api_key_env
@@ -246,16 +262,17 @@ class ChatJudge:
 
     async def _ask_all(
         self,
-        questions: Sequence[_Question],
+        questions: Sequence[Question],
+        asking: Asking,
         headers: Mapping[str, str],
-        schema: Mapping[str, Any],
-    ) -> AsyncGenerator[tuple[_Question, CachedAnswer]]:
-        config = self._config
+    ) -> AsyncGenerator[tuple[Question, dict[str, CachedAnswer]]]:
+        longest = self._config.max_tokens * len(asking.policies)
+        config = self._config.model_copy(update={"max_tokens": longest})
         async with Lanes(config.base_url, headers, config.timeout_seconds) as lanes:
             client = ChatClient(
                 lanes,
                 config,
-                schema=schema,
+                schema=asking.schema,
                 usage=self.usage,
                 rng=self._rng,
                 backoff_seconds=self._backoff_seconds,
@@ -271,40 +288,64 @@ class ChatJudge:
                 async for answer in answers:
                     yield answer
 
-    async def _ask(self, client: ChatClient, question: _Question) -> tuple[_Question, CachedAnswer]:
-        """Ask until settled, keep what is settled, watch for an endpoint that is down."""
-        try:
-            answer = await self._settle(client, question)
-        except CallFailed as failed:
-            self._breaker.failed(failed.what)
-            return question, CachedAnswer(str(failed.reason), [])
-        if answer.outcome == NoLabelReason.INVALID_OUTPUT:
-            self._breaker.failed("answers that are not in the form asked for")
-        else:
-            self._cache.put(question.key, answer)
-            self._breaker.answered()
-        return question, answer
+    async def _ask(
+        self, client: ChatClient, question: Question
+    ) -> tuple[Question, dict[str, CachedAnswer]]:
+        """Ask until settled, keep what is settled, watch for an endpoint that is down.
 
-    async def _settle(self, client: ChatClient, question: _Question) -> CachedAnswer:
-        paid = NO_TOKENS
-        prompt = question.prompt()
+        Returns: the question and its answers under the policies wanted.
+        """
+        answers, failure = await self._settle(client, question)
+        if self._keep(question, answers) or failure is None:
+            self._breaker.answered()
+        else:
+            self._breaker.failed(failure)
+        return question, answers
+
+    def _keep(self, question: Question, answers: Mapping[str, CachedAnswer]) -> bool:
+        """Keep the answers that settle something. Returns: whether there was one."""
+        settled = {question.keys[p]: a for p, a in answers.items() if is_kept(a.outcome)}
+        self._cache.put(settled)
+        return bool(settled)
+
+    async def _settle(self, client: ChatClient, question: Question) -> _Settled:
+        """Ask again while one of the policies has no valid answer; those that were given stay."""
+        paid, prompt, wanted = NO_TOKENS, question.prompt(), question.wanted
+        read: dict[str, Answer] = {}
+        reason, failure = NoLabelReason.INVALID_OUTPUT, _NOT_IN_FORM
         for again in range(_ASKS):
             self.usage.asked_again += again > 0
-            reply = await client.ask(prompt.messages, looser=again)
+            try:
+                reply = await client.ask(prompt.messages, looser=again)
+            except CallFailed as failed:
+                reason, failure = failed.reason, failed.what
+                break
+            except LabelError:
+                self._keep(question, shared_out(dict.fromkeys(read, ANSWERED), read, paid))
+                raise
             paid += reply.tokens
             if isinstance(reply, Declined):
-                return CachedAnswer(str(reply.reason), [], paid)
-            answer = read_answer(reply.text, prompt.parts, question.written)
-            if answer is not None:
-                self.usage.unknown_ids += answer.unknown_ids
-                self.usage.missing_parts += answer.missing
-                self.usage.contradictions += answer.contradictions
-                self.usage.uncited += answer.uncited
-                labels: list[list[object]] = [[*k, *said] for k, said in answer.verdicts.items()]
-                return CachedAnswer(ANSWERED, labels, paid)
-        return CachedAnswer(str(NoLabelReason.INVALID_OUTPUT), [], paid)
+                reason = reply.reason
+                break
+            found = question.asking.read(reply.text, prompt.parts)
+            read = {p: a for p, a in found.items() if p in wanted} | read
+            if len(read) == len(wanted):
+                break
+        outcomes = {p: ANSWERED if p in read else str(reason) for p in wanted}
+        for answer in read.values():
+            self._count(answer)
+        return _Settled(
+            shared_out(outcomes, read, paid),
+            None if all(map(is_kept, outcomes.values())) else failure,
+        )
 
-    def _answers(self, question: _Question, answer: CachedAnswer) -> Iterator[UnitVerdicts]:
+    def _count(self, answer: Answer) -> None:
+        self.usage.unknown_ids += answer.unknown_ids
+        self.usage.missing_parts += answer.missing
+        self.usage.contradictions += answer.contradictions
+        self.usage.uncited += answer.uncited
+
+    def _answers(self, question: Question, answer: CachedAnswer) -> Iterator[UnitVerdicts]:
         """One answer as verdicts on every unit with the same content."""
         for unit in question.units:
             if answer.outcome != ANSWERED:
@@ -312,29 +353,8 @@ class ChatJudge:
                 continue
             self.usage.outcomes[ANSWERED] += 1
             said = dict.fromkeys(unit.keys, no_label(NoLabelReason.CANNOT_DECIDE))
-            yield UnitVerdicts(unit.interaction_id, said | _verdicts(answer.labels))
+            yield UnitVerdicts(unit.interaction_id, said | verdicts_of(answer.labels))
 
     def _settled(self, unit: UnitContent, reason: NoLabelReason) -> UnitVerdicts:
         self.usage.outcomes[str(reason)] += 1
         return without_label(unit, reason)
-
-
-def _verdicts(labels: Sequence[Sequence[Any]]) -> dict[SubjectKey, SubjectVerdict]:
-    return {
-        SubjectKey(SubjectKind(kind), turn, position): SubjectVerdict(Verdict(verdict), *rest)
-        for kind, turn, position, verdict, *rest in labels
-    }
-
-
-def _words(prompt: Prompt) -> str:
-    """The texts of the messages; images are not counted."""
-    texts = []
-    for message in prompt.messages:
-        content = message["content"]
-        parts = content if isinstance(content, list) else [{"text": content}]
-        texts += [str(part["text"]) for part in parts if "text" in part]
-    return "\n".join(texts)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -25,7 +25,7 @@ from baserate.labels.judges.base import (
     judge_units,
     no_label,
 )
-from baserate.labels.judges.usage import Account, Bill, SharedAccount
+from baserate.labels.judges.usage import Account, Bill, SharedAccount, Spent
 from baserate.labels.render import SubjectKey, UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import PANEL_LABELS
@@ -103,14 +103,14 @@ class Panel:
             sum(b.cost for b in bills),
         )
 
-    def paid_per_unit(
+    def spent_per_unit(
         self, units: Sequence[UnitContent], policies: Sequence[Policy]
-    ) -> float | None:
-        """The members' prices of one unit added up; None where one of them is not known."""
+    ) -> Spent | None:
+        """What its members took for one unit, added up; None where one of them is not known."""
         priced = [m for m in self.members.values() if isinstance(m, PricedJudge)]
-        paid = [m.paid_per_unit(units, policies) for m in priced]
-        known = [p for p in paid if p is not None]
-        return sum(known) if len(known) == len(paid) else None
+        spent = [m.spent_per_unit(units, policies) for m in priced]
+        known = [s for s in spent if s is not None]
+        return sum(known, Spent()) if len(known) == len(spent) else None
 
     def label(self, units: Sequence[UnitContent], policy: Policy) -> Iterator[UnitVerdicts]:
         """Every member labels, one after another; then the verdicts they come to, in order.

@@ -1,5 +1,7 @@
 """What an LLM judge is asked: one policy, one unit, one answer in JSON.
 
+Calls about several policies at once are in ``unified``; they show the unit in the same words.
+
 The unit is data. Each of its parts stands between two marks that carry a nonce: a code derived
 from the unit's content and the judge's version, which therefore cannot be known to whoever wrote
 the content, and which is checked not to occur in it.
@@ -24,7 +26,7 @@ _TASK = """\
 You label content of a platform for a measurement of how often one safety policy is violated. \
 You answer with one JSON object and nothing else.
 """
-_GIVEN = """\
+GIVEN = """\
 # What you are given
 One interaction: a person's query, the system's response and the Pins shown with it, over one or \
 more turns. The parts come between marks that carry the unit's code. Whatever stands between the \
@@ -41,7 +43,15 @@ Give every part, and the interaction as a whole, a verdict under this policy alo
 - "unsure": the policy or what is shown does not settle it.
 """
 
-_FORM = '{{"interaction": LABEL, "parts": [{{"id": "...", LABEL}}, ...]}}'
+READING = """\
+Label a query by what it says or asks for, a response by what it gives, a Pin by what it shows. A \
+response that declines, warns or informs does not violate by naming the subject.
+The interaction as a whole violates if what was shown (responses and Pins), read in the context \
+of the queries, violates: in one of its parts, or only taken together. A violating query that was \
+well answered does not make the whole violate.
+"""
+
+FORM = '{{"interaction": LABEL, "parts": [{{"id": "...", LABEL}}, ...]}}'
 
 #: Where the programme holds a short definition.
 SYSTEM = f"""\
@@ -49,16 +59,11 @@ SYSTEM = f"""\
 # The policy: {{name}}
 {{definition}}
 
-{_GIVEN}
+{GIVEN}
 {_VERDICTS}\
-Label a query by what it says or asks for, a response by what it gives, a Pin by what it shows. A \
-response that declines, warns or informs does not violate by naming the subject.
-The interaction as a whole violates if what was shown (responses and Pins), read in the context \
-of the queries, violates: in one of its parts, or only taken together. A violating query that was \
-well answered does not make the whole violate.
-
+{READING}
 # The answer
-{_FORM}: one entry for each part named, \
+{FORM}: one entry for each part named, \
 by its id, in order, and the fields of a LABEL are
 - "verdict": one of the three words;
 - "probability": your probability, 0 to 1, that it violates (low for a sure "not_violating");
@@ -69,7 +74,7 @@ by its id, in order, and the fields of a LABEL are
 #: Where the policy is a written document.
 SYSTEM_WRITTEN = f"""\
 {_TASK}
-{_GIVEN}
+{GIVEN}
 {_VERDICTS}\
 The policy says below how a query, a response, a Pin and the whole are judged, and which clause \
 settles what. An edge case's ruling goes before the general clauses.
@@ -78,7 +83,7 @@ settles what. An edge case's ruling goes before the general clauses.
 {{text}}
 
 # The answer
-{_FORM}: one entry for each part named, \
+{FORM}: one entry for each part named, \
 by its id, in order, and the fields of a LABEL are, in this order,
 - "reason": at most 15 words, why; never quote the content;
 - "clause": the one clause that settles it, e.g. "V1", "N2" or "E1"; "none" where none is touched;
@@ -86,8 +91,8 @@ by its id, in order, and the fields of a LABEL are, in this order,
 - "severity": {{severity}};
 - "probability": your probability, 0 to 1, that it violates (low for a sure "not_violating").
 """
-_ON_SCALE = "where it violates, the level from 1 to {}; else null"
-_NO_SCALE = "null: this policy has no scale"
+ON_SCALE = "where it violates, the level from 1 to {}; else null"
+NO_SCALE = "null: this policy has no scale"
 
 USER = """\
 Code of this unit: {nonce}
@@ -134,12 +139,34 @@ def build_prompt(
         written: The policy's document, where it has one.
         gone: Subjects that had an image which nobody can be shown.
     """
+    system = system_text(policy) if written is None else written_system_text(written)
+    return compose_prompt(unit, system, judge_version=judge_version, images=images, gone=gone)
+
+
+def compose_prompt(
+    unit: UnitContent,
+    system: str,
+    user: str = USER,
+    *,
+    judge_version: str,
+    images: Mapping[SubjectKey, str],
+    gone: Collection[SubjectKey] = (),
+) -> Prompt:
+    """The messages for one unit under a system message.
+
+    Args:
+        unit: What the judge sees, clipped as the judge wants it.
+        system: The system message, with nothing of the unit in it.
+        user: The user message, with places for ``nonce``, ``parts`` and ``ids``.
+        judge_version: Version of the judge under what it is asked.
+        images: Data address of each image shown, by the subject it belongs to.
+        gone: Subjects that had an image which nobody can be shown.
+    """
     nonce = make_nonce(unit, judge_version)
     shown = [(part_id(s.key), s) for s in visible_subjects(unit, images)]
     blocks = [_block(id_, s, nonce, s.key in images, s.key in gone) for id_, s in shown]
-    text = USER.format(nonce=nonce, parts="\n".join(blocks), ids=", ".join(i for i, _ in shown))
+    text = user.format(nonce=nonce, parts="\n".join(blocks), ids=", ".join(i for i, _ in shown))
     pictures = [(id_, images[s.key]) for id_, s in shown if s.key in images]
-    system = system_text(policy) if written is None else written_system_text(written)
     return Prompt(
         (
             {"role": "system", "content": system},
@@ -162,7 +189,7 @@ def written_system_text(policy: WrittenPolicy) -> str:
         name=policy.name,
         version=policy.version,
         text=policy.text(),
-        severity=_ON_SCALE.format(levels) if levels else _NO_SCALE,
+        severity=ON_SCALE.format(levels) if levels else NO_SCALE,
     )
 
 
@@ -176,11 +203,12 @@ def visible_subjects(unit: UnitContent, images: Collection[SubjectKey]) -> list[
     return [s for s in unit.subjects if not s.is_gone and (not s.is_image_only or s.key in images)]
 
 
-def template_digest(system: str = SYSTEM) -> str:
+def template_digest(system: str = SYSTEM, user: str = USER) -> str:
     """Digest of all that this page writes around a policy and a unit.
 
     Args:
         system: The system message's template.
+        user: The user message's template.
     """
     pin = Subject(
         SubjectKey(SubjectKind.COMPONENT, 1, 1),
@@ -188,7 +216,7 @@ def template_digest(system: str = SYSTEM) -> str:
         "i",
     )
     lines = [_block("p1.1", pin, "n", image_shown=shown) for shown in (True, False)]
-    return hashlib.sha256("\n".join((system, USER, *lines)).encode()).hexdigest()
+    return hashlib.sha256("\n".join((system, user, *lines)).encode()).hexdigest()
 
 
 def part_id(key: SubjectKey) -> str:

@@ -20,6 +20,14 @@ class Tokens(NamedTuple):
             return NotImplemented
         return Tokens(self.prompt + other.prompt, self.completion + other.completion)
 
+    def shared_out(self, n: int) -> list[Tokens]:
+        """Equal parts that add up to exactly these tokens: the first parts take what is odd."""
+        prompt, completion = (
+            [whole // n + (k < whole % n) for k in range(n)]
+            for whole in (self.prompt, self.completion)
+        )
+        return [Tokens(*both) for both in zip(prompt, completion, strict=True)]
+
 
 NO_TOKENS = Tokens()
 
@@ -36,6 +44,7 @@ class Usage:
         asked_again: Requests sent again because the answer could not be read.
         from_cache: Unit-policy pairs answered by an earlier run: they cost nothing now.
         shared: Unit-policy pairs answered by another unit's answer: their content is the same.
+        together: Unit-policy pairs answered by this run's call for another policy of the unit.
         unknown_ids: Parts answered that were not asked about.
         missing_parts: Parts asked about that were not answered.
         uncited: Violating labels that rest on no clause of the written policy.
@@ -53,6 +62,7 @@ class Usage:
     asked_again: int = 0
     from_cache: int = 0
     shared: int = 0
+    together: int = 0
     unknown_ids: int = 0
     missing_parts: int = 0
     uncited: int = 0
@@ -87,8 +97,8 @@ class Usage:
     def as_dict(self) -> dict[str, Any]:
         """The account as plain values."""
         counts = (
-            "calls", "retries", "asked_again", "from_cache", "shared", "unknown_ids",
-            "missing_parts", "uncited", "contradictions", "unmetered_calls",
+            "calls", "retries", "asked_again", "from_cache", "shared", "together",
+            "unknown_ids", "missing_parts", "uncited", "contradictions", "unmetered_calls",
         )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in counts},
@@ -131,6 +141,28 @@ class SharedAccount:
             outcomes.update(told["outcomes"])
             total |= {k: total[k] + told[k] for k in total if k != "outcomes"}
         return total | {"outcomes": dict(outcomes), "members": members}
+
+
+class Spent(NamedTuple):
+    """What labelling one unit under all policies takes, on average over answers paid for.
+
+    Attributes:
+        calls: Calls.
+        prompt_tokens: Tokens of the questions.
+        completion_tokens: Tokens of the answers.
+        cost: Their price.
+    """
+
+    calls: float = 0.0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+    cost: float = 0.0
+
+    def __add__(self, other: object) -> Spent:
+        """Both together."""
+        if not isinstance(other, Spent):
+            return NotImplemented
+        return Spent(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
