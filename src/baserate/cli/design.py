@@ -46,7 +46,7 @@ HumanOption = Annotated[
                  "programme's."),
 ]  # fmt: skip
 ChartOption = Annotated[
-    Path | None, typer.Option("--chart", help="Write a chart too: .png, .svg or .json.")
+    Path | None, typer.Option("--chart", help="Write a chart too: .png, .svg, .html or .json.")
 ]
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 ChartOption = Annotated[
     Path | None,
-    typer.Option("--chart", help="Also write a chart: a name ending in .png, .svg or .json."),
+    typer.Option(
+        "--chart", help="Also write a chart: a name ending in .png, .svg, .html or .json."
+    ),
 ]
 
 

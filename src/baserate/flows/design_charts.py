@@ -134,7 +134,7 @@ def comparison_chart(found: DesignComparison) -> Any:
 
 
 def save_chart(chart: Any, path: Path) -> Path:
-    """Write a chart as PNG, SVG or Vega-Lite JSON, by the ending of the name.
+    """Write a chart as PNG, SVG, HTML or Vega-Lite JSON, by the ending of the name.
 
     Raises: EngineError for another ending or a folder that is not there.
     """
@@ -144,18 +144,20 @@ def save_chart(chart: Any, path: Path) -> Path:
 
     spec = chart.to_dict()
     kind = path.suffix.lower()
-    if kind not in (".png", ".svg", ".json") or not path.parent.is_dir():
+    if kind not in (".png", ".svg", ".html", ".json") or not path.parent.is_dir():
         raise EngineError(
-            "a chart is written as PNG, SVG or Vega-Lite JSON into a folder that exists",
+            "a chart is written as PNG, SVG, HTML or Vega-Lite JSON into a folder that exists",
             code="bad_chart_file",
             where="--chart",
-            expected="a name that ends in .png, .svg or .json",
+            expected="a name that ends in .png, .svg, .html or .json",
             got=str(path),
         )
     if kind == ".png":
         path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
     elif kind == ".svg":
         path.write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+    elif kind == ".html":
+        path.write_text(vl_convert.vegalite_to_html(spec, bundle=True), encoding="utf-8")
     else:
         path.write_text(json.dumps(spec, indent=1), encoding="utf-8")
     return path

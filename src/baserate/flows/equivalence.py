@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.flows.candidates import judge_under
-from baserate.flows.gold import gold_of, gold_unit, keep_gold, leaked, no_gold
+from baserate.flows.gold import gold_of, keep_gold, leaked, no_gold
+from baserate.flows.gold_items import gold_unit
 from baserate.flows.quality import known_candidate
 from baserate.flows.stages import Stages
 from baserate.flows.unified import EQUIVALENCES, configured, margins_of

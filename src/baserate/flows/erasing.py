@@ -19,6 +19,7 @@ from pathlib import Path
 from baserate.engines.erasing import Erased
 from baserate.engines.privacy_ledger import Erasure
 from baserate.engines.pseudonyms import read_key
+from baserate.flows.anchor_questions import asked_as
 from baserate.flows.optimised import forget_proposals
 from baserate.flows.picturing import remove_unseen
 from baserate.flows.reviewing import WORK_LISTS
@@ -180,6 +181,7 @@ def _finish(stages: Stages, erasure: Erasure, erased: Erased, tell: Tell) -> Era
 def _forget_beside(stages: Stages, erased: Erased) -> dict[str, int]:
     """Take content out of what lies beside the tables."""
     interactions = {*erased.interactions, *sampled_up_to(stages, erased.up_to)}
+    interactions |= asked_as(stages.store, interactions)
     files = files_with_content(stages)
     return {
         "work lists and review files": sum(forget_content(path, interactions) for path in files),

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from baserate.engines.database import DATABASE
 from baserate.engines.erasing import Erased
 from baserate.engines.privacy_ledger import Erasure
+from baserate.flows.anchor_questions import asked_as
 from baserate.flows.erasing import Concern, files_with_content
 from baserate.flows.stages import Stages
 from baserate.labels.forgetting import forget_content
@@ -64,8 +65,9 @@ def _in_tables(stages: Stages, concern: Concern) -> Iterator[Trace]:
 
 
 def _in_files(stages: Stages, concern: Concern) -> Iterator[Trace]:
+    named = {*concern.interactions, *asked_as(stages.store, concern.interactions)}
     for path in files_with_content(stages):
-        if n := forget_content(path, concern.interactions, dry_run=True):
+        if n := forget_content(path, named, dry_run=True):
             yield Trace(_shown(path, stages), "content", n)
     if stages.cache_path.is_file():
         cache = AnswerCache(stages.cache_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -15,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baserate.flows.candidates import make_candidate
+from baserate.flows.gold_items import gold_in, gold_unit
 from baserate.flows.stages import Stages
-from baserate.labels import judge_units, render_unit
+from baserate.labels import judge_units
 from baserate.labels.policies import written_policies
 from baserate.labels.quality import JudgeQuality, LabelPairs, Slice, judge_quality
 from baserate.labels.quality.gold import (
@@ -31,7 +31,6 @@ from baserate.labels.quality.gold import (
     read_gold,
 )
 from baserate.labels.quality.pairs import as_numbers
-from baserate.labels.render import UnitContent
 from baserate.labels.rows import Wanted, read_rows
 from baserate.stats.arrays import Array
 from baserate.stats.misclassification import (
@@ -49,21 +48,7 @@ from baserate.terms.words import SubjectKind, Verdict
 
 def gold_of(stages: Stages) -> list[GoldItem]:
     """The gold as it stands; empty where none was imported."""
-    days = stages.store.days("gold")
-    if not days:
-        return []
-    rows = stages.store.read("gold", days[-1]).to_pylist()
-    return [
-        GoldItem(
-            **r
-            | {
-                "verdict": Verdict(r["verdict"]),
-                "kind": GoldKind(r["kind"]),
-                "split": Split(r["split"]),
-            }
-        )
-        for r in rows
-    ]
+    return gold_in(stages.store)
 
 
 def keep_gold(stages: Stages, items: Sequence[GoldItem]) -> None:
@@ -236,19 +221,6 @@ def _pairs(stages: Stages, items: Sequence[GoldItem], candidate: str | None) -> 
         reason=blank,
         cuts={},
     )
-
-
-def gold_unit(item: GoldItem) -> UnitContent:
-    """An item as a judge is shown it."""
-    turn: dict[str, object] = {
-        "turn": 1,
-        "query_text": item.query_text,
-        "response_text": item.text,
-        "is_refusal": False,
-        "components": [],
-    }
-    digest = hashlib.md5(item.shown.encode(), usedforsecurity=False).hexdigest()
-    return render_unit({"interaction_id": item.item_id, "turns": [turn], "content_digest": digest})
 
 
 def known_policy(stages: Stages, name: str) -> Policy:

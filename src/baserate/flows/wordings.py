@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from baserate.flows.candidates import judge_under
-from baserate.flows.gold import gold_unit, no_gold
+from baserate.flows.gold import no_gold
+from baserate.flows.gold_items import gold_unit
 from baserate.flows.stages import Stages
 from baserate.flows.workspace import digest
 from baserate.labels import judge_units

@@ -154,3 +154,38 @@ GOLD = TableSchema(
     ),
     ("item_id", "policy"),
 )
+ANCHOR_QUESTIONS = TableSchema(
+    "anchor_questions",
+    "Anchors that were mixed into a day's work list, under ids that do not show what they are.",
+    (
+        Column("ds", "date", "The day of the work list."),
+        Column("asked_as", "string", "Its interaction_id in the work list."),
+        Column("anchor_set", "string", "Name of the frozen set."),
+        Column("set_digest", "string", "Digest of the frozen set."),
+        Column("item_id", "string", "The gold item."),
+        Column("policy", "string", "Policy that it has a gold verdict under."),
+        Column("weight", "float64", "What an answer stands for among those of its verdict."),
+    ),
+    ("asked_as",),
+)
+ANCHOR_LABELS = TableSchema(
+    "anchor_labels",
+    "What people answered on anchors of a day's work list. No estimate reads it.",
+    (
+        Column("ds", "date", "The day of the work list, or the day the judge was asked."),
+        Column("anchor_set", "string", "Name of the frozen set."),
+        Column("set_digest", "string", "Digest of the frozen set."),
+        Column("item_id", "string", "The gold item."),
+        Column("policy", "string", "Policy id."),
+        Column("policy_version", "string", "Version of the policy the labeler judged by."),
+        Column("verdict", "string", "violating, not_violating, unsure or no_label."),
+        Column("labeler_kind", "string", "llm_judge, local_judge or human."),
+        Column("labeler_id", "string", "Which judge or person (pseudonymous)."),
+        Column("labeler_version", "string", "Digest of what makes the judge; '' for people."),
+        Column("weight", "float64", "What the answer stands for among those of its verdict."),
+    ),
+    ("anchor_set", "item_id", "policy", "labeler_id", "labeler_version"),
+)
+ANCHOR_JUDGE_LABELS = ANCHOR_LABELS.named(
+    "anchor_judge_labels", "What judges answered on anchors that they were asked about on a day."
+)

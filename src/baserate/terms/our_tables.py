@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from baserate.terms.label_tables import (
+    ANCHOR_JUDGE_LABELS,
+    ANCHOR_LABELS,
+    ANCHOR_QUESTIONS,
     EQUIVALENCES,
     GOLD,
     LABELS,
@@ -82,6 +85,9 @@ OUR_TABLES = {
         PROBES,
         EQUIVALENCES,
         GOLD,
+        ANCHOR_QUESTIONS,
+        ANCHOR_LABELS,
+        ANCHOR_JUDGE_LABELS,
         ESTIMATES,
     )
 }

@@ -101,12 +101,23 @@ class PanelJudge(Section):
         return self.quorum or len(self.members) // 2 + 1
 
 
+class AnchorQuestions(Section):
+    """Anchors that are mixed into work lists, so that a reviewer's drift can be seen."""
+
+    set: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    """Name of a frozen set: `baserate gold anchor` makes one."""
+    per_day: Annotated[int, Field(ge=1, le=1000)] = 6
+    """Anchors mixed into each day's work list, about."""
+
+
 class FileReviews(Section):
     """People's labels arrive as files."""
 
     kind: Literal["files"]
     path: str
     """CSV, JSONL or Parquet; `{ds}` stands for the day. May not exist yet."""
+    anchors: AnchorQuestions | None = None
+    """Anchors mixed into the work lists of days to come. Default: none."""
 
 
 class LookupReviews(Section):

@@ -13,6 +13,7 @@ from baserate.stats.sequential.capital import (
     rate_sequence,
     spread_bets,
 )
+from baserate.stats.sequential.drift import ErrorWatch, evidence_of_drift, watch_errors
 from baserate.stats.sequential.evidence import (
     alarm_threshold,
     evidence_against_band,
@@ -33,6 +34,7 @@ __all__ = [
     "Bets",
     "ConfidenceSequence",
     "DailyCapital",
+    "ErrorWatch",
     "Watch",
     "alarm_threshold",
     "attribute_change",
@@ -41,11 +43,13 @@ __all__ = [
     "empirical_bernstein_sequence",
     "evidence_against_band",
     "evidence_against_constancy",
+    "evidence_of_drift",
     "first_alarm",
     "rate_sequence",
     "rolling_z",
     "shift_interval",
     "spread_bets",
+    "watch_errors",
     "watch_rate",
     "weighted_without_replacement_sequence",
 ]
