@@ -6,8 +6,8 @@ Gold judged twice, right or wrong each time. First with equal weights and no clu
 adding up the probability of every outcome that the test lets pass. Then by simulated gold with
 weights as drawn and with clusters of near-duplicates whose items are half of the time judged
 alike. At the edge the two shares differ by the margin exactly: whatever passes there is an error,
-promised to be at most 5 %. Power is for equal shares. ``changed`` is the share of items judged
-right by one call and wrong by the other, besides those that the margin takes.
+promised to be at most 5 %. Power is for equal shares, by the share of items on which the two calls
+part. Last, the tokens of the prompts, both ways.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import betaincinv
 from scipy.stats import multinomial
 
+from baserate.labels import make_judge, render_unit
+from baserate.labels.policies import write_starters
 from baserate.stats.arrays import Array
 from baserate.stats.paired import paired_equivalence
+from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import OpenAIJudge
 
 ALPHA = 0.05
 CHANGED = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # gained and lost, in margins
@@ -118,6 +124,28 @@ KINDS = ("weights 1 to 3", "weights lognormal", "a tenth ten times as heavy, all
          "groups of 1 to 3", "weights 1 to 3, groups of 1 to 3")  # fmt: skip
 
 
+def tokens(n_pins: int, n_words: int) -> dict[str, int]:
+    """Tokens of all prompts about one unit under the four worked policies, at four bytes each."""
+    with TemporaryDirectory() as folder:
+        base = Path(folder)
+        write_starters(base)
+        policies = [Policy(id=p.stem, name=p.stem, document=p.name) for p in sorted(base.iterdir())]
+        pins = [
+            {"position": k, "title": "word " * 8, "description": "word " * 24, "image_ref": None}
+            for k in range(1, n_pins + 1)
+        ]
+        turn = {"turn": 1, "query_text": "word " * 16, "response_text": "word " * n_words,
+                "is_refusal": False, "components": pins}  # fmt: skip
+        unit = render_unit({"interaction_id": "i", "turns": [turn], "content_digest": "0" * 32})
+        found = {}
+        for calls in ("one_policy", "unified"):
+            config = OpenAIJudge(kind="openai", base_url="http://x/v1", model="m", calls=calls)
+            judge = make_judge(config, base, base / f"{calls}.db", policies)
+            found[calls] = judge.estimate([unit], policies).prompt_tokens
+            judge.close()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=2000)
@@ -149,6 +177,11 @@ def main() -> None:
             worst = max(worst, *(e - 2 * math.sqrt(ALPHA / asked.draws) for e in errors))
             told.append(f"{n} at {100 * margin:.0f} %: {100 * max(errors):.1f}")
         print(f"{kind}: {', '.join(told)}")
+    print("\nprompts of one unit under the four worked policies, in tokens")
+    for n_pins, n_words in ((4, 80), (20, 240)):
+        each, together = tokens(n_pins, n_words).values()
+        print(f"{n_pins} Pins: {each:,} with a call for each, {together:,} unified, "
+              f"{1 - together / each:.0%} saved")  # fmt: skip
     print(f"\n{time.monotonic() - began:.0f} s; the level of {ALPHA:.0%} is "
           f"{'held everywhere' if worst <= ALPHA else 'NOT held'}")  # fmt: skip
     raise SystemExit(worst > ALPHA)

@@ -19,9 +19,12 @@ from baserate.engines.store import Store
 from baserate.labels.judges.base import judge_units
 from baserate.labels.judges.cache import AnswerCache
 from baserate.labels.judges.openai import ChatJudge
+from baserate.labels.judges.panel import Panel, judge_by_panel
 from baserate.labels.judges.usage import Tokens
 from baserate.labels.policies import load_policy, write_starters
+from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
+from baserate.terms.programme_labelers import PanelJudge
 
 Run = Callable[..., tuple[int, str, str]]
 DAY, NOW = date(2026, 3, 1), datetime(2026, 3, 2, tzinfo=UTC)
@@ -193,6 +196,34 @@ def test_another_wording_of_one_policy_is_another_version_under_all(judge_of):
     assert alone.version_for(FRUIT) == judge_of((FRUIT, reworded), calls="one_policy").version_for(
         FRUIT
     )
+
+
+def test_a_budget_that_ends_between_two_asks_keeps_what_was_given_and_paid(
+    chat_server, judge_of, make_unit
+):
+    both_ways(chat_server, lambda call: {"roots": None})
+    prices = {"price_per_1k_input": 10.0, "max_cost": 1.0}
+    with pytest.raises(LabelError, match="budget"):
+        rows(judge_of(**prices), [make_unit()])
+    assert len(chat_server.calls) == 1
+    both_ways(chat_server)
+    rest = judge_of(price_per_1k_input=10.0)
+    assert all(r["verdict"] == "not_violating" for r in rows(rest, [make_unit()]))
+    assert (len(chat_server.calls), rest.usage.from_cache) == (2, 2)
+    assert rest.spent_per_unit([make_unit()], POLICIES)[1:3] == (200, 40)
+
+
+def test_members_of_a_panel_may_differ_in_their_calls(chat_server, judge_of, make_unit):
+    both_ways(chat_server)
+    members = {"together": judge_of(), "each": judge_of(calls="one_policy")}
+    panel = Panel(PanelJudge(kind="panel", members=tuple(members)), members)
+    units = [make_unit(f"i{k}", response=f"{k} forbidden fruit") for k in range(3)]
+    assert panel.estimate(units, POLICIES).calls == 3 + 9
+    told = judge_by_panel(panel, units, POLICIES, ds=DAY, now=NOW)
+    assert len(chat_server.calls) == 3 + 9
+    assert len(told.members) == 2 * len(told.labels)
+    assert {r["reason"] for r in told.labels.to_pylist()} == {"2 of 2 members"}
+    assert panel.spent_per_unit(units, POLICIES)[:3] == pytest.approx((4, 400, 80))
 
 
 # --- the test on gold -----------------------------------------------------------------------

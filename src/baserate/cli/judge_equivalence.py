@@ -102,7 +102,9 @@ def _show(found: EquivalenceRun, currency: str) -> None:
                          "themselves, not for the traffic")  # fmt: skip
     _show_cost(found, currency)
     if found.passed:
-        out.print("\n[green]alike under every policy[/]: the judge may be measured by")
+        out.print(
+            "\n[green]alike under every policy[/]: this version of the judge may be measured by"
+        )
     else:
         held = dict.fromkeys(t.policy for t in found.tests if not t.is_shown)
         out.print(f"\n[bold red]not shown[/] under {', '.join(held)}: keep calls: one_policy")
