@@ -9,9 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+# As the command line does: numbers are added up in the same order here and in its processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
+import typer.main
 from hypothesis import HealthCheck, settings
 
 from baserate.engines.spark_session import java_fault, spark_fault
@@ -33,6 +38,10 @@ _SMALL = {
 }
 
 
+#: The command line is put together once: it reads every option of every command.
+_command = cache(typer.main.get_command)
+
+
 @pytest.fixture
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -42,6 +51,7 @@ def run(
 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(typer.main, "get_command", _command)
 
     def call(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["baserate", *map(str, words)])

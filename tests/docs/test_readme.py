@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def test_the_python_of_the_readme_estimates_a_rate(tmp_path: Path) -> None:
     assert told[1] < 100 * truth.mean() < told[2]
 
 
+@cache
 def _commands() -> dict[str, set[str]]:
     """Options of every command by its whole name, and of groups, which have only --help."""
     import typer.main

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from baserate.cli.running import open_stages
+from baserate.flows.measure import day_stages, days_to_run, run_days
+from baserate.flows.releasing import release
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_replay(
         out,
         days=2,
-        interactions_per_day=1_500,
+        interactions_per_day=800,
         seed=5,
         change=PlantedChange(from_day=2),
         material=made_up_material(),
@@ -61,8 +61,10 @@ def measured(logged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, after the main job; tests only read it."""
     copy = tmp_path_factory.mktemp("measured") / "workspace"
     shutil.copytree(logged, copy)
-    done = baserate("run", "--workspace", copy)
-    assert done.returncode == 0, done.stderr
+    with open_stages(copy, "duckdb", force=False) as stages:
+        days = days_to_run(stages.workspace, None, None, date.max)
+        run_days(stages, days, wanted=day_stages(stages.programme))
+        release(stages, days[0], days[-1])
     return copy
 
 
@@ -84,9 +86,3 @@ def digests(workspace: Path) -> dict[str, str]:
 
     with Store(workspace) as store:
         return {f"{c.table}/{c.ds}": c.digest for c in store.commits() if c.current}
-
-
-def as_json(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """What a command printed with --json."""
-    content: dict[str, object] = json.loads(done.stdout)
-    return content

@@ -14,19 +14,19 @@ from baserate.flows.workspace import open_workspace
 
 
 def test_a_day_drawn_in_the_engine_has_the_sample_of_a_day_drawn_in_memory(
-    logged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with open_workspace(workspace) as opened:
+        ds = log_days(opened)[0]
+        Stages(opened).records(ds)
     drawn = {}
     for limit in ("10000000", "0"):
         monkeypatch.setenv("BASERATE_IN_MEMORY_UNITS", limit)
         copy = tmp_path / f"limit-{limit}"
-        shutil.copytree(logged, copy)
-        with open_workspace(copy) as workspace:
-            ds = log_days(workspace)[0]
-            stages = Stages(workspace)
-            stages.records(ds)
-            stages.sample(ds)
-            store = workspace.store
+        shutil.copytree(workspace, copy)
+        with open_workspace(copy) as opened:
+            Stages(opened).sample(ds)
+            store = opened.store
             drawn[limit] = (
                 store.current("samples", ds).digest,
                 store.read("frame_totals", ds).to_pylist(),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,25 +18,35 @@ import pytest
 from baserate.engines.store import Store
 from tests.flows.conftest import baserate, digests
 
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def forced(
+    measured: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """All of it done once more by the command in a process of its own, and what it printed."""
+    copy = tmp_path_factory.mktemp("forced") / "workspace"
+    shutil.copytree(measured, copy)
+    return copy, baserate("run", "--workspace", copy, "--force")
+
 
 def test_a_second_run_does_nothing_and_a_forced_one_gives_the_same_digests(
-    measured: Path, tmp_path: Path
+    run: Run, measured: Path, forced: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
     before = digests(measured)
     assert before
-    again = baserate("run", "--workspace", measured)
-    assert again.returncode == 0, again.stderr
+    code, _, err = run("run", "--workspace", measured, "--workers", 1)
+    assert code == 0, err
     assert digests(measured) == before
-    copy = tmp_path / "copy"
-    shutil.copytree(measured, copy)
-    forced = baserate("run", "--workspace", copy, "--force")
-    assert forced.returncode == 0, forced.stderr
+    copy, done = forced
+    assert done.returncode == 0, done.stderr
     assert digests(copy) == before
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_a_run_leaves_nothing_half_visible_and_ends_the_same(
-    measured: Path, workspace: Path
+    run: Run, measured: Path, workspace: Path
 ) -> None:
     wanted = digests(measured)
     rng = random.Random(7)
@@ -54,10 +65,10 @@ def test_killed_at_random_moments_a_run_leaves_nothing_half_visible_and_ends_the
         so_far = digests(workspace) if (workspace / "baserate.db").exists() else {}
         assert so_far.items() <= wanted.items()
         for release in (workspace / "releases").glob("[!.]*"):
-            assert baserate("verify", release).returncode == 0
+            assert run("verify", release)[0] == 0
     assert killed
-    done = baserate("run", "--workspace", workspace)
-    assert done.returncode == 0, done.stderr
+    code, _, err = run("run", "--workspace", workspace, "--workers", 1)
+    assert code == 0, err
     assert digests(workspace) == wanted
     visible = [p.name for p in (workspace / "releases").glob("[!.]*")]
     assert visible == [p.name for p in (measured / "releases").glob("[!.]*")]
@@ -69,29 +80,29 @@ def test_every_log_row_is_used_or_quarantined(measured: Path) -> None:
             rows: dict[str, dict[str, int]] = {}
             for row in store.read("audit", day).to_pylist():
                 rows.setdefault(row["source_table"], {})[row["measure"]] = row["value"]
-            assert rows.pop("interactions")["units"] == 1_500
+            assert rows.pop("interactions")["units"] == 800
             assert set(rows) == {"users", "requests", "responses", "components", "scores"}
             for measures in rows.values():
                 aside = sum(v for m, v in measures.items() if m.startswith("quarantined:"))
                 assert measures["rows_in"] == measures["rows_used"] + aside
-            assert len(store.read("interactions", day)) == 1_500
+            assert len(store.read("interactions", day)) == 800
 
 
-def test_labels_that_arrive_late_do_not_redraw_a_sample(workspace: Path) -> None:
+def test_labels_that_arrive_late_do_not_redraw_a_sample(run: Run, workspace: Path) -> None:
     hidden = workspace / "reviews-later"
     (workspace / "reviews").rename(hidden)
     text = (workspace / "baserate.yaml").read_text()
     (workspace / "baserate.yaml").write_text(text.replace("kind: lookup", "kind: files"))
     _drop_key(workspace / "baserate.yaml", "absent_means")
-    held = baserate("run", "--workspace", workspace)
-    assert held.returncode == 1, held.stderr
-    assert "160 by people" in held.stderr
+    code, _, err = run("run", "--workspace", workspace, "--workers", 1)
+    assert code == 1, err
+    assert "160 by people" in err
     before = digests(workspace)
     worklist = sorted((workspace / "worklists").glob("*.jsonl"))
     assert len(worklist) == 2
     _answer_all(worklist, workspace / "reviews")
-    done = baserate("label", "--workspace", workspace, "--json")
-    assert done.returncode == 0, done.stderr
+    code, _, err = run("label", "--workspace", workspace, "--workers", 1, "--json")
+    assert code == 0, err
     after = digests(workspace)
     assert {k: after[k] for k in before if not k.startswith("estimates")} == {
         k: v for k, v in before.items() if not k.startswith("estimates")
@@ -124,10 +135,10 @@ def _answer_all(worklists: list[Path], folder: Path) -> None:
         pq.write_table(pa.Table.from_pylist(answers), folder / f"ds={path.stem}" / "r.parquet")
 
 
-def test_the_content_of_people_and_models_is_in_no_log_line(measured: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(measured, copy)
-    told = baserate("run", "--workspace", copy, "--force")
+def test_the_content_of_people_and_models_is_in_no_log_line(
+    measured: Path, forced: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    _, told = forced
     with Store(measured) as store:
         turns = store.read("interactions", store.days("interactions")[0], ["turns"]).to_pylist()
     texts = {t["query_text"] for row in turns[:50] for t in row["turns"] if t["query_text"]}

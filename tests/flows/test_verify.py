@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from baserate.release.files import canonical, digest_of, digest_of_file, sums_of
-from tests.flows.conftest import as_json, baserate
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -27,25 +28,25 @@ def bundle(measured: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_release_as_it_was_made_is_verified(bundle: Path) -> None:
-    done = baserate("verify", bundle, "--json")
-    assert done.returncode == 0, done.stdout
-    content = as_json(done)
-    names = {c["name"] for c in content["checks"]}  # type: ignore[attr-defined]
+def test_a_release_as_it_was_made_is_verified(run: Run, bundle: Path) -> None:
+    code, out, _ = run("verify", bundle, "--json")
+    assert code == 0, out
+    content = json.loads(out)
+    names = {c["name"] for c in content["checks"]}
     assert content["verified"] is True
     assert {"sample_is_redrawn", "review_sample_is_redrawn", "figures_are_recomputed"} <= names
 
 
-def test_another_release_than_the_one_quoted_is_refused(bundle: Path) -> None:
-    assert baserate("verify", bundle, "--release-id", "another-release").returncode == 1
+def test_another_release_than_the_one_quoted_is_refused(run: Run, bundle: Path) -> None:
+    assert run("verify", bundle, "--release-id", "another-release")[0] == 1
 
 
-def test_an_altered_file_is_named(bundle: Path) -> None:
+def test_an_altered_file_is_named(run: Run, bundle: Path) -> None:
     table = pq.read_table(bundle / "tables/estimates.parquet")
     pq.write_table(table.slice(1), bundle / "tables/estimates.parquet")
-    done = baserate("verify", bundle)
-    assert done.returncode == 1
-    assert "tables/estimates.parquet" in done.stderr
+    code, _, err = run("verify", bundle)
+    assert code == 1
+    assert "tables/estimates.parquet" in err
 
 
 def _scaled(column: str, factor: float) -> Callable[[pa.Table], pa.Table]:
@@ -81,13 +82,13 @@ def _without_first(table: pa.Table) -> pa.Table:
     ],
 )
 def test_a_forger_who_signs_again_is_found_out(
-    bundle: Path, file: str, change: Callable[[pa.Table], pa.Table], refused_by: str
+    run: Run, bundle: Path, file: str, change: Callable[[pa.Table], pa.Table], refused_by: str
 ) -> None:
     pq.write_table(change(pq.read_table(bundle / file)), bundle / file)
     forged = _sign_again(bundle)
-    done = baserate("verify", forged, "--json")
-    assert done.returncode == 1, done.stderr
-    failed = [c["name"] for c in as_json(done)["checks"] if not c["passed"]]  # type: ignore[attr-defined]
+    code, out, err = run("verify", forged, "--json")
+    assert code == 1, err
+    failed = [c["name"] for c in json.loads(out)["checks"] if not c["passed"]]
     assert any(refused_by in name for name in failed), failed
 
 
@@ -109,10 +110,10 @@ def _sign_again(bundle: Path) -> Path:
     return bundle
 
 
-def test_one_altered_byte_in_the_list_of_sums_is_found(bundle: Path) -> None:
+def test_one_altered_byte_in_the_list_of_sums_is_found(run: Run, bundle: Path) -> None:
     sums = bundle / "SHA256SUMS"
     text = sums.read_text()
     sums.write_text(("1" if text[0] == "0" else "0") + text[1:])
-    done = baserate("verify", bundle)
-    assert done.returncode == 1
-    assert "SHA256SUMS" in done.stderr
+    code, _, err = run("verify", bundle)
+    assert code == 1
+    assert "SHA256SUMS" in err
