@@ -9,10 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import secrets
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baserate.labels.rows import fields_of_any_size
+from baserate.labels.whole_files import write_whole
 from baserate.terms.errors import LabelError
 from baserate.terms.words import NoLabelReason
 
@@ -54,7 +52,7 @@ def forget_content(
         else:
             return 0
         if n and not dry_run:
-            _replace(path, data)
+            write_whole(path, data, mode=path.stat().st_mode & 0o777)
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise LabelError(
             "content can't be taken out of this file",
@@ -131,21 +129,6 @@ def _parquet(path: Path, concerned: frozenset[str] | None) -> tuple[int, bytes]:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), sink)
     return n, sink.getvalue().to_pybytes()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(path.stat().st_mode & 0o777)
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
 
 
 def work_lists(folder: Path) -> Iterator[Path]:

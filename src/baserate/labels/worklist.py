@@ -12,13 +12,12 @@ import hashlib
 import io
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from baserate.labels.render import WHOLE, Subject, SubjectKey, UnitContent, as_text, heading
+from baserate.labels.whole_files import write_whole
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
 
@@ -80,7 +79,7 @@ def write_worklist(
             expected="a path that ends in .jsonl or .csv",
             hint="rename the output",
         )
-    _write_whole(path, text)
+    _write(path, text)
     return len(rows)
 
 
@@ -142,18 +141,11 @@ def _as_csv(rows: Sequence[dict[str, object]]) -> str:
     return buffer.getvalue()
 
 
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise LabelError(
             "the work list can't be written",
             code="unwritable_file",

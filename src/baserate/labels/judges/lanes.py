@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +31,6 @@ class Lanes:
         self._timeout = timeout_seconds
         self._free: list[httpx.AsyncClient] = []
         self._open = AsyncExitStack()
-        self._verify: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         """Open no connection yet."""
@@ -55,13 +55,17 @@ class Lanes:
             self._free.append(client)
 
     async def _new(self) -> httpx.AsyncClient:
-        if self._verify is None:
-            self._verify = httpx.create_ssl_context()
         client = httpx.AsyncClient(
             base_url=self._base_url,
             headers=self._headers,
             timeout=self._timeout,
             limits=httpx.Limits(max_connections=1),
-            verify=self._verify,
+            verify=_trusted(),
         )
         return await self._open.enter_async_context(client)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: that takes longer than some calls."""
+    return httpx.create_ssl_context()

@@ -16,7 +16,7 @@ from baserate.stats.arrays import Array, finite, numbers, one_or_each
 from baserate.stats.intervals.binomial import logit_interval
 from baserate.stats.intervals.gamma import gamma_ends
 from baserate.stats.intervals.interval import Interval, Side, bounded
-from baserate.stats.intervals.rare import zero_positives_interval
+from baserate.stats.intervals.rare import declared_hidden, zero_positives_interval
 from baserate.terms.errors import DesignError
 
 
@@ -174,10 +174,7 @@ def guarded_gamma(
     Raises: DesignError if q lies outside [0, 1) or w_max is not positive.
     References: Hanley & Lippman-Hand (1983) for 3.69 w_max; the coverage map of this package.
     """
-    if not 0.0 <= invisible_share < 1.0:
-        raise DesignError(
-            "the invisible share must lie in [0, 1)", code="share", got=repr(invisible_share)
-        )
+    declared = declared_hidden(value, invisible_share)
     core = anticipated_gamma(
         value,
         std_error,
@@ -187,7 +184,6 @@ def guarded_gamma(
         side=side,
     )
     unseen = zero_positives_interval(largest_contribution, level=level).upper
-    declared = value * invisible_share / (1.0 - invisible_share)
     lift = min(unseen, max(declared, anticipated_value - value))
     upper = min(core.upper + lift, 1.0)
     return replace(core, upper=upper, method="guarded_gamma", requested="guarded_gamma")

@@ -102,6 +102,23 @@ def anticipated_variance_logit(
     return replace(ends, method=method, requested=method)
 
 
+def declared_hidden(value: float, invisible_share: float) -> float:
+    r"""What a declared share q of the total, unseen by the score, would add to a rate.
+
+    $$ R\,q/(1-q) $$
+
+    Args:
+        value: Estimated rate R of what is seen.
+        invisible_share: q, in [0, 1).
+    Raises: DesignError if q lies outside [0, 1).
+    """
+    if not 0.0 <= invisible_share < 1.0:
+        raise DesignError(
+            "the invisible share must lie in [0, 1)", code="share", got=repr(invisible_share)
+        )
+    return value * invisible_share / (1.0 - invisible_share)
+
+
 def guarded_logit(
     value: float,
     std_error: float,
@@ -129,10 +146,7 @@ def guarded_logit(
     Raises: DesignError if q lies outside [0, 1) or w_max is not positive.
     References: Hanley & Lippman-Hand (1983) for 3.69 w_max; the coverage map of this package.
     """
-    if not 0.0 <= invisible_share < 1.0:
-        raise DesignError(
-            "the invisible share must lie in [0, 1)", code="share", got=repr(invisible_share)
-        )
+    declared = declared_hidden(value, invisible_share)
     core = anticipated_variance_logit(
         value,
         std_error,
@@ -142,7 +156,7 @@ def guarded_logit(
         side=side,
     )
     unseen = zero_positives_interval(largest_contribution, level=level).upper
-    lift = min(unseen, value * invisible_share / (1.0 - invisible_share))
+    lift = min(unseen, declared)
     return bounded(
         core.lower, core.upper + lift, level=level, side=side, method="guarded_logit", value=value
     )
