@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -49,15 +50,17 @@ def test_killed_at_random_moments_a_run_leaves_nothing_half_visible_and_ends_the
     run: Run, measured: Path, workspace: Path
 ) -> None:
     wanted = digests(measured)
+    whole = _files_written(measured)
     rng = random.Random(7)
     killed = 0
-    for _ in range(5):
+    for share in sorted(rng.random() for _ in range(3)):
         process = subprocess.Popen(
             [sys.executable, "-m", "baserate.cli", "run", "--workspace", str(workspace)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(2.0, 9.0))
+        while process.poll() is None and _files_written(workspace) < share * whole:
+            time.sleep(0.02)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
@@ -72,6 +75,12 @@ def test_killed_at_random_moments_a_run_leaves_nothing_half_visible_and_ends_the
     assert digests(workspace) == wanted
     visible = [p.name for p in (workspace / "releases").glob("[!.]*")]
     assert visible == [p.name for p in (measured / "releases").glob("[!.]*")]
+
+
+def _files_written(workspace: Path) -> int:
+    """How far a run has come, in files of tables and releases, whole or not."""
+    tops = (workspace / "tables", workspace / "releases")
+    return sum(len(files) for top in tops for _, _, files in os.walk(top))
 
 
 def test_every_log_row_is_used_or_quarantined(measured: Path) -> None:
