@@ -1,11 +1,11 @@
 """A judge's run through everything that goes wrong: `python bench/judge_run.py [--units 10000]`.
 
 One day of made-up interactions is drawn whole for the judge, an LLM behind a local server of its
-own process (`faulty_chat_server.py`) that fails for 5 % of questions, is silent for 2 % and talks
-nonsense for 1 %. `baserate label` runs in a process that is killed (SIGKILL) at random moments and
-started again; the server is killed once and comes back. At the end the committed labels are held
-against what was drawn, and the server's books against the number of questions: lost must be 0, and
-paid for twice at most the calls under way at the kills (`concurrency` each).
+own process (`servers/faulty_chat_server.py`) that fails for 5 % of questions, is silent for 2 % and
+talks nonsense for 1 %. `baserate label` runs in a process that is killed (SIGKILL) at random
+moments and started again; the server is killed once and comes back. At the end the committed labels
+are held against what was drawn, and the server's books against the number of questions: lost must
+be 0, and paid for twice at most the calls under way at the kills (`concurrency` each).
 
 The server shares the machine with the client, so calls per second are a lower bound.
 """
@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from baserate.engines.store import Store
 
 DAY = date(2026, 3, 1)
-SERVER = Path(__file__).with_name("faulty_chat_server.py")
+SERVER = Path(__file__).parent / "servers" / "faulty_chat_server.py"
 WORDS = ("bread", "flour", "oven", "table", "garden", "water", "light", "house", "river", "stone")
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from baserate.labels.judges.base import judge_units
+from baserate.labels.judges.usage import Tokens
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
 
@@ -200,7 +201,7 @@ def test_garbage_once_is_asked_again_and_paid_twice_in_the_account(
     judge = make_judge(price_per_1k_input=1.0, price_per_1k_output=10.0)
     table = run(judge, [make_unit()], policy)
     assert "no_label" not in verdicts(table).values()
-    assert judge.usage.tokens == (200, 40)
+    assert judge.usage.tokens == Tokens(200, 40)
     assert judge.usage.cost == pytest.approx(0.2 * 1.0 + 0.04 * 10.0)
 
 
@@ -284,8 +285,8 @@ def test_a_dropped_connection_is_asked_again(chat_server, make_judge, make_unit,
 @pytest.mark.parametrize(
     ("accepted", "tried"),
     [
-        (("json_object", "plain"), ["json_schema", "json_object"]),
-        (("plain",), ["json_schema", "json_object", "plain"]),
+        (("json_object", "plain"), ["json_schema", "json_schema", "json_object"]),
+        (("plain",), ["json_schema", "json_schema", "json_object", "plain"]),
     ],
 )
 def test_a_format_that_the_endpoint_rejects_is_stepped_down_once_and_remembered(
@@ -301,6 +302,19 @@ def test_a_format_that_the_endpoint_rejects_is_stepped_down_once_and_remembered(
     assert "no_label" not in verdicts(table).values()
     formats = [c.answer_format for c in chat_server.calls]
     assert formats == tried + [tried[-1]] * 5
+
+
+def test_an_endpoint_that_knows_no_bounds_is_given_the_schema_without_them(
+    chat_server, make_judge, make_unit, policy
+):
+    chat_server.respond = lambda call: (
+        chat_server.Response(400, {"error": "unknown keyword"})
+        if "minItems" in str(call.body["response_format"])
+        else chat_server.honest(call)
+    )
+    table = run(make_judge(), [make_unit("a"), make_unit("b", query="tea")], policy)
+    assert "no_label" not in verdicts(table).values()
+    assert [c.answer_format for c in chat_server.calls] == ["json_schema"] * 3
 
 
 def test_a_unit_that_the_endpoint_rejects_does_not_change_the_format_of_others(

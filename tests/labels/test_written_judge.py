@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from baserate.labels import make_judge as judge_of_programme
-from baserate.labels.judges.answer import answer_schema, cited_clause, read_answer
+from baserate.labels.judges.answer import answer_schema, cited_clause, exact_schema, read_answer
 from baserate.labels.judges.base import judge_units
 from baserate.labels.judges.prompt import written_system_text
 from baserate.labels.policies import load_policy, write_starters
@@ -93,7 +93,7 @@ def test_the_endpoint_is_held_to_the_schema_of_the_policy(
     cites(chat_server, "V1")
     rows(judge, make_unit(response=FRUIT), named)
     sent = chat_server.calls[0].body["response_format"]["json_schema"]["schema"]
-    assert sent == answer_schema(written)
+    assert sent == exact_schema(answer_schema(written), ["q1", "r1", "p1.1"])
     label = sent["properties"]["interaction"]
     assert label["properties"]["clause"]["enum"] == [*written.citable, "none"]
     assert label["properties"]["severity"]["enum"] == [1, 2, 3, None]

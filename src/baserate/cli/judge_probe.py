@@ -32,6 +32,12 @@ def probe(
         str | None,
         typer.Option("--candidate", help="A candidate in place of the programme's judge."),
     ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--family", help="A family of attacks to try; several allowed. Nothing is then kept."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Plant instructions in judged content and count the verdicts that move. Exit 1: too many."""
@@ -43,7 +49,7 @@ def probe(
         limit = max_flip_rate
         if limit is None:
             limit = flip_limit(stages, candidate)
-        found = probe_judge(stages, pairs, _wheels(wheels), limit, candidate)
+        found = probe_judge(stages, pairs, _wheels(wheels), limit, candidate, family or ())
     if json:
         screen.show_json(_as_json(found))
     else:

@@ -22,6 +22,7 @@ from baserate.labels import judge_units, render_unit
 from baserate.labels.judges.base import Judge
 from baserate.probes import (
     Canary,
+    Family,
     FamilyFlips,
     Pair,
     flips_by_family,
@@ -71,11 +72,12 @@ def probe_judge(
     wheels: Sequence[Path],
     limit: float | None,
     candidate: str | None = None,
+    families: Sequence[str] = (),
 ) -> ProbeRun:
     """Plant instructions in content that the judge has judged, and see which verdicts move.
 
     The result is committed as table ``probes`` of the day it is run on, beside what other judges'
-    probes of that day found.
+    probes of that day found. That of some families alone is not: no gate may rest on it.
 
     Args:
         stages: The workspace.
@@ -83,23 +85,42 @@ def probe_judge(
         wheels: Wheels to draw foreign prompts from.
         limit: Largest share of verdicts that may move.
         candidate: A candidate in place of the programme's judge.
-    Raises: LabelError if the judge has judged nothing yet, or a wheel holds no prompts.
+        families: The families to try; every one where none is named.
+    Raises: LabelError if the judge has judged nothing yet, a wheel holds no prompts, or a family
+        is unknown.
     """
+    wanted = _families(families)
     judge = stages.judge_of_programme if candidate is None else make_candidate(stages, candidate)
     labels = "labels" if candidate is None else candidate_table(candidate)
     sources = [payload_source(w) for w in sorted(wheels)]
-    pairs = make_pairs(_canaries(stages, judge, labels, n_pairs), n_pairs, sources)
+    pairs = make_pairs(_canaries(stages, judge, labels, n_pairs), n_pairs, sources, wanted)
     if not pairs:
         raise _nothing_judged(stages, candidate)
     ds = stages.now().date()
     before, after = (_labels(stages, judge, pairs, planted=p) for p in (False, True))
     used = {s.name: s.digest for s in sources}
     table = flips_table(pairs, before, after, ds=ds, sources=used)
+    found = ProbeRun(table, limit, judge.id, tuple(s.name for s in sources))
+    if families:
+        return found
     versions = {p.id: judge.version_for(p) for p in stages.programme.policies}
     inputs = {"judge": digest(versions), "pairs": digest([n_pairs, used])}
     with stages.store.run(stage="probe", ds=ds, inputs=inputs) as run:
         run.write("probes", pa.concat_tables([*_of_others(stages, ds, versions), table]), PROBES)
-    return ProbeRun(table, limit, judge.id, tuple(s.name for s in sources))
+    return found
+
+
+def _families(named: Sequence[str]) -> tuple[Family, ...]:
+    unknown = [n for n in named if n not in list(Family)]
+    if unknown:
+        raise LabelError(
+            "there is no such family of attacks",
+            code="unknown_family",
+            expected=", ".join(Family),
+            got=", ".join(unknown),
+            hint="leave --family out to try all",
+        )
+    return tuple(Family(n) for n in named) or tuple(Family)
 
 
 def _of_others(stages: Stages, ds: date, versions: Mapping[str, str]) -> list[pa.Table]:

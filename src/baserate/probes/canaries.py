@@ -58,7 +58,10 @@ class Pair:
 
 
 def make_pairs(
-    canaries: Sequence[Canary], n_pairs: int, sources: Sequence[PayloadSource] = ()
+    canaries: Sequence[Canary],
+    n_pairs: int,
+    sources: Sequence[PayloadSource] = (),
+    families: Sequence[Family] = tuple(Family),
 ) -> list[Pair]:
     """Pairs spread evenly over families, then over canaries and texts; the same inputs, the same.
 
@@ -69,8 +72,9 @@ def make_pairs(
         canaries: Interactions in an order that says nothing (a keyed shuffle).
         n_pairs: Pairs wanted; fewer where the canaries have not the parts to plant in.
         sources: Foreign prompts.
+        families: Ways of attacking to try.
     """
-    streams = {f: s for f in Family if (s := _stream(f, canaries, sources)) is not None}
+    streams = {f: s for f in families if (s := _stream(f, canaries, sources)) is not None}
     pairs: list[Pair] = []
     while streams and len(pairs) < n_pairs:
         for family in list(streams):

@@ -43,6 +43,10 @@ class OpenAIJudge(Section):
     max_chars: Annotated[int, Field(ge=200)] = 12_000
     """Longest text of one part shown to the judge; the middle of a longer one is left out and
     marked."""
+    confidence: Literal["stated", "logprobs"] = "stated"
+    """Where the probability of a label comes from: `stated` is the number that the model writes
+    down; `logprobs` is taken from the log-probabilities of the verdict's own token, which the
+    endpoint must give."""
     images: bool = False
     """Show images too: those kept by section images; without it data addresses, and files below
     the folder of the programme file. The model must be able to see."""

@@ -14,6 +14,7 @@ from baserate.labels.render import WHOLE, SubjectKey
 from baserate.terms.words import NoLabelReason, Verdict
 
 _REASON_CHARS = 200
+_REASON_ASKED = 120
 _MOST_BRACES = 1000
 _VERDICT = {"type": "string", "enum": ["violating", "not_violating", "unsure"]}
 _LABEL: dict[str, Any] = {
@@ -35,6 +36,27 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(label: dict[str, Any]) -> dict[str, Any]:
     parts = {"type": "array", "items": _object({"id": {"type": "string"}, **label})}
+    return _object({"interaction": _object(label), "parts": parts})
+
+
+def exact_schema(schema: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """The schema for one question: an entry for each of its parts, and reasons that end.
+
+    A server that makes a grammar of the schema then holds the model to it: a small one otherwise
+    makes up names and goes on with entries or reasons until its tokens are used up.
+
+    Args:
+        schema: The schema for any question, under one policy or with a key for each.
+        ids: Names of the parts asked about.
+    """
+    properties = schema["properties"]
+    if "parts" not in properties:
+        return _object({key: exact_schema(each, ids) for key, each in properties.items()})
+    items = properties["parts"]["items"]
+    reason = {"reason": {"type": "string", "maxLength": _REASON_ASKED}}
+    label = {**properties["interaction"]["properties"], **reason}
+    named = {**items["properties"], **reason, "id": {"type": "string", "enum": list(ids)}}
+    parts = {"type": "array", "items": _object(named), "minItems": len(ids), "maxItems": len(ids)}
     return _object({"interaction": _object(label), "parts": parts})
 
 

@@ -89,7 +89,10 @@ class AnswerCache:
 
         Raises: LabelError if they can't be written, so that no run goes on paying in vain.
         """
-        rows = [(key, a.outcome, json.dumps(a.labels), *a.tokens) for key, a in answers.items()]
+        rows = [
+            (key, a.outcome, json.dumps(a.labels), a.tokens.prompt, a.tokens.completion)
+            for key, a in answers.items()
+        ]
         if rows:
             with self._writing():
                 self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", rows)

@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from baserate.labels.judges.answer import exact_schema
 from baserate.labels.judges.lanes import Lanes
 from baserate.labels.judges.pace import BUDGET_SPENT
+from baserate.labels.judges.prompt import Prompt
 from baserate.labels.judges.replies import (
+    BLIND,
     CallFailed,
     Declined,
     EndpointError,
@@ -31,8 +34,11 @@ from baserate.terms.errors import LabelError
 from baserate.terms.programme_labelers import OpenAIJudge
 from baserate.terms.words import NoLabelReason
 
-#: Answer formats from the strictest to none.
-FORMATS = ("json_schema", "json_object", "plain")
+#: Answer formats from the strictest to none; ``exact_schema`` is the schema of the very question.
+FORMATS = ("exact_schema", "json_schema", "json_object", "plain")
+_JSON_SCHEMA = FORMATS.index("json_schema")
+_ALTERNATIVES = 10
+_NO_LOGPROBS = "the endpoint gives no log-probabilities: set judge.confidence to stated"
 _LONGEST_BACKOFF_SECONDS = 30.0
 _LONGEST_TOLD_WAIT_SECONDS = 120.0
 _REJECTED = frozenset({400, 413, 422})
@@ -52,7 +58,7 @@ class ChatClient:
     Args:
         lanes: Connections to the endpoint.
         config: Model, parameters, patience.
-        schema: JSON Schema of the answer.
+        schema: JSON Schema of the answer to any question.
         usage: Account that every call is booked on.
         rng: Draws the jitter of waiting times.
         backoff_seconds: First wait where the server asks for none; doubles each time.
@@ -79,21 +85,20 @@ class ChatClient:
         self._dialect = dialect
         self._not_before = 0.0
 
-    async def ask(
-        self, messages: Sequence[Mapping[str, object]], *, looser: int = 0
-    ) -> Said | Declined:
+    async def ask(self, prompt: Prompt, *, looser: int = 0) -> Said | Declined:
         """Ask once, trying again where that can help.
 
         Args:
-            messages: Chat messages.
-            looser: Formats to skip from the strictest that the endpoint accepts.
+            prompt: What is asked.
+            looser: Formats to skip from the strictest that the endpoint accepts; both kinds of
+                schema are one.
         Raises: CallFailed if there is no answer; LabelError if no question can be answered.
         """
         for attempt in range(self._config.max_retries + 1):
             await self._until_allowed()
             self._within_budget()
             try:
-                return await self._negotiated(messages, looser)
+                return await self._negotiated(prompt, looser)
             except MayPass as failure:
                 told_too_long = (failure.wait or 0.0) > _LONGEST_TOLD_WAIT_SECONDS
                 if attempt == self._config.max_retries or told_too_long:
@@ -137,23 +142,29 @@ class ChatClient:
         longest = min(self._backoff_seconds * 2.0**attempt, _LONGEST_BACKOFF_SECONDS)
         await asyncio.sleep(longest * self._rng.uniform(0.5, 1.0))
 
-    async def _negotiated(
-        self, messages: Sequence[Mapping[str, object]], looser: int
-    ) -> Said | Declined:
+    async def _negotiated(self, prompt: Prompt, looser: int) -> Said | Declined:
         """The first format that is not rejected, and is remembered once it has worked."""
-        level = min(self._dialect.level + looser, len(FORMATS) - 1)
+        level = self._dialect.level
+        if looser:
+            level = min(max(level, _JSON_SCHEMA) + looser, len(FORMATS) - 1)
         while True:
             old_name = self._dialect.token_limit
-            response = await self._post(messages, FORMATS[level])
+            response = await self._post(prompt, FORMATS[level])
             if response.status_code not in _REJECTED:
                 reply, metered = read_reply(response)
                 self._usage.add_tokens(reply.tokens if metered else None)
+                if reply.model:
+                    self._usage.models[reply.model] += 1
                 if not looser:
                     self._dialect.level = max(self._dialect.level, level)
                 return reply
             error = EndpointError.of(response)
             if (declined := error.declined()) is not None:
                 return declined
+            if error.sees_nothing():
+                raise error.as_label_error(BLIND)
+            if self._config.confidence == "logprobs" and error.gives_no_logprobs():
+                raise error.as_label_error(_NO_LOGPROBS)
             if error.wants_other_token_limit() and old_name == "max_tokens":
                 self._dialect.token_limit = "max_completion_tokens"
             elif level + 1 < len(FORMATS):
@@ -161,21 +172,24 @@ class ChatClient:
             else:
                 raise CallFailed(NoLabelReason.ENDPOINT_FAILED, error.name())
 
-    async def _post(
-        self, messages: Sequence[Mapping[str, object]], answer_format: str
-    ) -> httpx.Response:
+    async def _post(self, prompt: Prompt, answer_format: str) -> httpx.Response:
         config = self._config
         body: dict[str, object] = {
             "model": config.model,
-            "messages": list(messages),
+            "messages": list(prompt.messages),
             "temperature": config.temperature,
             self._dialect.token_limit: config.max_tokens,
         }
+        if config.confidence == "logprobs":
+            body |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
         if answer_format == "json_object":
             body["response_format"] = {"type": "json_object"}
-        elif answer_format == "json_schema":
-            schema = {"name": "labels", "strict": True, "schema": self._schema}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif answer_format != "plain":
+            schema = self._schema
+            if answer_format == "exact_schema":
+                schema = exact_schema(schema, prompt.parts)
+            named = {"name": "labels", "strict": True, "schema": schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         self._usage.calls += 1
         try:
             async with asyncio.timeout(config.timeout_seconds), self._lanes.free() as http:

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from baserate.labels.judges.answer import ANSWER_SCHEMA, Answer
+from baserate.labels.judges.answer import ANSWER_SCHEMA, Answer, exact_schema
 from baserate.labels.judges.asking import Asking, Question, digest_of
 from baserate.labels.judges.base import UnitVerdicts, no_label, without_label
 from baserate.labels.judges.cache import AnswerCache, CachedAnswer
 from baserate.labels.judges.chat import ChatClient, Dialect
 from baserate.labels.judges.images import NO_IMAGES, OF_KEPT, PREPROCESSING, readable_images
 from baserate.labels.judges.lanes import Lanes
+from baserate.labels.judges.logprobs import with_token_probabilities
 from baserate.labels.judges.pace import Breaker, each_answer, in_step
 from baserate.labels.judges.prompt import template_digest, visible_subjects
-from baserate.labels.judges.replies import CallFailed, Declined
+from baserate.labels.judges.replies import CallFailed, Declined, Said
 from baserate.labels.judges.settled import ANSWERED, is_kept, shared_out, verdicts_of, words_of
 from baserate.labels.judges.usage import NO_TOKENS, Bill, Spent, Tokens, Usage
 from baserate.labels.policies.written import WrittenPolicy, token_estimate
@@ -111,7 +112,10 @@ class ChatJudge:
             parameters["image_preprocessing"] = self._preprocessing
         if self._config.calls == "unified":
             parameters["calls"] = "unified"
-        return digest_of([template_digest(), ANSWER_SCHEMA, parameters])[:16]
+        if self._config.confidence != "stated":
+            parameters["confidence"] = self._config.confidence
+        asked_for = exact_schema(ANSWER_SCHEMA, ["p1.1"])
+        return digest_of([template_digest(), asked_for, parameters])[:16]
 
     def version_for(self, policy: Policy) -> str:
         """Digest of the judge and of what it is asked about: with unified calls, every policy."""
@@ -316,7 +320,7 @@ class ChatJudge:
         for again in range(_ASKS):
             self.usage.asked_again += again > 0
             try:
-                reply = await client.ask(prompt.messages, looser=again)
+                reply = await client.ask(prompt, looser=again)
             except CallFailed as failed:
                 reason, failure = failed.reason, failed.what
                 break
@@ -327,7 +331,7 @@ class ChatJudge:
             if isinstance(reply, Declined):
                 reason = reply.reason
                 break
-            found = question.asking.read(reply.text, prompt.parts)
+            found = question.asking.read(self._graded(reply), prompt.parts)
             read = {p: a for p, a in found.items() if p in wanted} | read
             if len(read) == len(wanted):
                 break
@@ -344,6 +348,14 @@ class ChatJudge:
         self.usage.missing_parts += answer.missing
         self.usage.contradictions += answer.contradictions
         self.usage.uncited += answer.uncited
+
+    def _graded(self, said: Said) -> str:
+        """The answer, with probabilities from its tokens where that is what was asked for."""
+        if self._config.confidence == "stated":
+            return said.text
+        graded, ungraded = with_token_probabilities(said.text, said.logprobs)
+        self.usage.ungraded += ungraded
+        return graded
 
     def _answers(self, question: Question, answer: CachedAnswer) -> Iterator[UnitVerdicts]:
         """One answer as verdicts on every unit with the same content."""

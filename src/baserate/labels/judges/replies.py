@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -20,8 +21,9 @@ from baserate.terms.errors import LabelError
 from baserate.terms.words import NoLabelReason
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
-_SHORT_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,60}\Z")
+_SHORT_NAME = re.compile(r"[A-Za-z0-9_.:@\-]{1,80}\Z")
 _FILTERED = re.compile(r"content[_ ](filter|policy|management)|moderation|flagged", re.IGNORECASE)
+_NO_IMAGES = re.compile(r"(image|vision|multimodal).{0,40}not supported", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context[_ ](length|size|window)|(prompt|input) is too long|reduce the length", re.IGNORECASE
 )
@@ -29,10 +31,20 @@ _TOO_LONG = re.compile(
 
 @dataclass(frozen=True)
 class Said:
-    """The model answered."""
+    """The model answered.
+
+    Args:
+        text: What it wrote.
+        tokens: What the answer cost.
+        model: The model that the endpoint says gave it; empty where it does not say.
+        logprobs: Token by token what else might have been written, as sent; empty where it was
+            not asked for or not given.
+    """
 
     text: str
     tokens: Tokens = NO_TOKENS
+    model: str = ""
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Declined:
 
     reason: NoLabelReason
     tokens: Tokens = NO_TOKENS
+    model: str = ""
 
 
 class CallFailed(Exception):
@@ -74,6 +87,8 @@ def read_reply(response: httpx.Response) -> tuple[Said | Declined, bool]:
     if response.status_code == HTTPStatus.OK:
         return _read_completion(response)
     error = EndpointError.of(response)
+    if error.sees_nothing():
+        raise error.as_label_error(BLIND)
     if response.status_code in _TRANSIENT or response.is_server_error:
         if error.code == "insufficient_quota":
             raise error.as_label_error()
@@ -95,11 +110,12 @@ def _read_completion(response: httpx.Response) -> tuple[Said | Declined, bool]:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise MayPass(NoLabelReason.INVALID_OUTPUT, "no completion in the answer") from None
     metered = counted is not None
+    model = _model(body.get("model"))
     if refusal or finish.startswith("content_filter"):
-        return Declined(NoLabelReason.REFUSED, paid), metered
+        return Declined(NoLabelReason.REFUSED, paid, model), metered
     if finish == "length":
-        return Declined(NoLabelReason.TRUNCATED, paid), metered
-    return Said(_joined(text), paid), metered
+        return Declined(NoLabelReason.TRUNCATED, paid, model), metered
+    return Said(_joined(text), paid, model, _logprobs(choice.get("logprobs"))), metered
 
 
 @dataclass(frozen=True)
@@ -139,24 +155,33 @@ class EndpointError:
         """True where the server has another name for the longest answer."""
         return "max_completion_tokens" in self.message
 
+    def sees_nothing(self) -> bool:
+        """True where the model can't be shown images, whatever the status says."""
+        return _NO_IMAGES.search(self.message) is not None
+
+    def gives_no_logprobs(self) -> bool:
+        """True where the request was rejected for asking for log-probabilities."""
+        return "logprobs" in self.message
+
     def name(self) -> str:
         """Status and code, never free text."""
         short = next((t for t in (self.code, self.type) if _SHORT_NAME.match(t)), "")
         return f"HTTP {self.status} {short}".strip()
 
-    def as_label_error(self) -> LabelError:
+    def as_label_error(self, hint: str | None = None) -> LabelError:
         """The error where it holds for every question."""
         return LabelError(
             "the judge's endpoint answers no question",
             code="judge_endpoint",
             where="judge.base_url",
             got=self.name(),
-            hint=_HINTS.get(
-                self.status, "check that judge.base_url is the address up to /v1 of a chat endpoint"
-            ),
+            hint=hint or _HINTS.get(self.status, _ADDRESS),
         )
 
 
+_ADDRESS = "check that judge.base_url is the address up to /v1 of a chat endpoint"
+#: What to do where the model can't be shown images.
+BLIND = "the model can't see: set judge.images to false, or name a model that can be shown images"
 _HINTS = {
     401: "the key was not accepted: check the environment variable named in judge.api_key_env",
     402: "the account has no credit left; answers so far are kept, run the command again later",
@@ -183,7 +208,21 @@ def _tokens(usage: object) -> Tokens | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
-    return Tokens(prompt, completion)
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Tokens(prompt, completion, cached if isinstance(cached, int) else 0)
+
+
+def _model(name: object) -> str:
+    """The model's name without the folders of a file's path; empty where it is no name."""
+    short = name.replace("\\", "/").rpartition("/")[2] if isinstance(name, str) else ""
+    return short if _SHORT_NAME.match(short) else ""
+
+
+def _logprobs(value: object) -> tuple[Mapping[str, Any], ...]:
+    content = value.get("content") if isinstance(value, dict) else None
+    tokens = content if isinstance(content, list) else []
+    return tuple(t for t in tokens if isinstance(t, dict))
 
 
 def _joined(content: object) -> str:

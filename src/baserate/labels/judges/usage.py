@@ -9,16 +9,20 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Tokens(NamedTuple):
-    """Tokens of questions and of answers, as the endpoint counted them."""
+    """Tokens of questions and of answers, as the endpoint counted them.
+
+    ``cached`` are those of ``prompt`` that the endpoint had read before and took from its memory.
+    """
 
     prompt: int = 0
     completion: int = 0
+    cached: int = 0
 
     def __add__(self, other: object) -> Tokens:
         """Both together."""
         if not isinstance(other, Tokens):
             return NotImplemented
-        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+        return Tokens(*(a + b for a, b in zip(self, other, strict=True)))
 
     def shared_out(self, n: int) -> list[Tokens]:
         """Equal parts that add up to exactly these tokens: the first parts take what is odd."""
@@ -53,6 +57,8 @@ class Usage:
         tokens: Tokens paid for by this run.
         tokens_before: Tokens paid for by earlier runs for the answers taken from the cache.
         outcomes: Unit-policy pairs by outcome: ``answered`` or a NoLabelReason.
+        models: Answers by the model that the endpoint says gave them.
+        ungraded: Labels whose log-probabilities told no probability.
     """
 
     price_per_1k_input: float = 0.0
@@ -71,6 +77,8 @@ class Usage:
     tokens: Tokens = NO_TOKENS
     tokens_before: Tokens = NO_TOKENS
     outcomes: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    ungraded: int = 0
 
     @property
     def cost(self) -> float:
@@ -97,16 +105,18 @@ class Usage:
     def as_dict(self) -> dict[str, Any]:
         """The account as plain values."""
         counts = (
-            "calls", "retries", "asked_again", "from_cache", "shared", "together",
+            "calls", "retries", "asked_again", "from_cache", "shared", "together", "ungraded",
             "unknown_ids", "missing_parts", "uncited", "contradictions", "unmetered_calls",
         )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in counts},
             "prompt_tokens": self.tokens.prompt,
+            "cached_prompt_tokens": self.tokens.cached,
             "completion_tokens": self.tokens.completion,
             "cost": self.cost,
             "cost_before": self.cost_before,
             "outcomes": dict(self.outcomes),
+            "models": dict(self.models),
         }
 
     def _price(self, tokens: Tokens) -> float:
@@ -136,11 +146,13 @@ class SharedAccount:
         """The sums as plain values, with each judge's own under ``members``."""
         members = {name: part.as_dict() for name, part in self.parts.items()}
         total = Usage().as_dict()
-        outcomes: Counter[str] = Counter()
         for told in members.values():
-            outcomes.update(told["outcomes"])
-            total |= {k: total[k] + told[k] for k in total if k != "outcomes"}
-        return total | {"outcomes": dict(outcomes), "members": members}
+            for name, value in told.items():
+                if isinstance(value, dict):
+                    total[name] = dict(Counter(total[name]) + Counter(value))
+                else:
+                    total[name] += value
+        return total | {"members": members}
 
 
 class Spent(NamedTuple):
