@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from baserate.cli.running import open_stages
 from baserate.flows.measure import day_stages, days_to_run, run_days
 from baserate.flows.releasing import release
+from baserate.labels.policies import load_policy, seal_policy, write_starters
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
 
@@ -31,8 +33,24 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     programme = out / "baserate.yaml"
     text = programme.read_text()
-    programme.write_text(_with_budgets(text, judge=300, human=80))
+    text = _with_budgets(text, judge=300, human=80)
+    programme.write_text(_with_a_document(text, out, "hate_speech"))
     return out
+
+
+def _with_a_document(text: str, folder: Path, policy: str) -> str:
+    """The programme with a written policy in the place of one policy's few words."""
+    write_starters(folder / "policies")
+    path = folder / "policies" / "harassment.md"
+    words = re.sub(r"^id: .*$", f"id: {policy}", path.read_text(), count=1, flags=re.M)
+    path.write_text(re.sub(r"^seal: .*\n", "", words, count=1, flags=re.M))
+    seal_policy(path)
+    version = load_policy(path).version
+    named = f'    document: policies/harassment.md\n    version: "{version}"\n'
+    policies = text.split(f"  - id: {policy}\n", 1)
+    own, rest = policies[1].split("  - id: ", 1)
+    kept = own.split("    definition: |-\n", 1)[0]
+    return f"{policies[0]}  - id: {policy}\n{kept}{named}  - id: {rest}"
 
 
 def _with_budgets(text: str, *, judge: int, human: int) -> str:

@@ -34,6 +34,7 @@ def test_a_release_as_it_was_made_is_verified(run: Run, bundle: Path) -> None:
     content = json.loads(out)
     names = {c["name"] for c in content["checks"]}
     assert content["verified"] is True
+    assert "policies_are_those_of_the_labels" in names
     assert {"sample_is_redrawn", "review_sample_is_redrawn", "figures_are_recomputed"} <= names
 
 
@@ -47,6 +48,23 @@ def test_an_altered_file_is_named(run: Run, bundle: Path) -> None:
     code, _, err = run("verify", bundle)
     assert code == 1
     assert "tables/estimates.parquet" in err
+
+
+def test_the_policy_in_force_is_in_the_release_and_another_wording_is_refused(
+    run: Run, bundle: Path
+) -> None:
+    report = (bundle / "report.html").read_text()
+    assert 'href="policies/hate_speech.md"' in report
+    assert 'href="policies/hate_speech.html"' in report
+    assert (bundle / "policies/hate_speech.html").is_file()
+    document = bundle / "policies/hate_speech.md"
+    words = document.read_text()
+    document.write_text(words.replace("Demeaning.", "Demeaning of a person.", 1))
+    assert "policies/hate_speech.md" in run("verify", bundle)[2]
+    code, out, _ = run("verify", _sign_again(bundle), "--json")
+    assert code == 1
+    failed = [c["name"] for c in json.loads(out)["checks"] if not c["passed"]]
+    assert failed == ["policies_are_those_of_the_labels"]
 
 
 def _scaled(column: str, factor: float) -> Callable[[pa.Table], pa.Table]:

@@ -15,7 +15,8 @@ from baserate.flows.changes import weekly_changes
 from baserate.flows.estimating import days_between
 from baserate.flows.measure import days_without_logs, estimate, period_key
 from baserate.flows.stages import Stages
-from baserate.release.bundle import CommitRef, Provenance, write_bundle
+from baserate.labels.policies import guideline_page, written_policies
+from baserate.release.bundle import CommitRef, PolicyDocument, Provenance, write_bundle
 from baserate.release.gate_inputs import gate_inputs
 from baserate.release.gates import decide, require_a_figure, run_gates
 from baserate.release.missing_days import named_days, ways_out
@@ -24,6 +25,7 @@ from baserate.release.results import GateResult
 from baserate.sampling.frame import frame_columns
 from baserate.terms.errors import ReleaseHeld
 from baserate.terms.our_tables import OUR_TABLES
+from baserate.terms.programme import Programme, resolve_path
 
 #: Libraries whose version may change a number.
 LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "scikit-learn")
@@ -84,6 +86,7 @@ def release(stages: Stages, start: date, end: date) -> Release:
     decisions = decide(inputs, gates)
     require_a_figure(inputs, decisions)
     provenance = provenance_of(stages, days, period_key(start, end))
+    documents = policy_documents(programme, workspace.root)
     programme_text = workspace.programme_path.read_text(encoding="utf-8")
     report = render_report(
         report_data(
@@ -93,6 +96,7 @@ def release(stages: Stages, start: date, end: date) -> Release:
             provenance,
             programme_text=programme_text,
             changes=weekly_changes(estimates, programme, start, end),
+            documents=documents,
         )
     )
     path = write_bundle(
@@ -107,8 +111,26 @@ def release(stages: Stages, start: date, end: date) -> Release:
         decisions=decisions,
         provenance=provenance,
         report_html=report,
+        documents=documents,
     )
     return Release(path, gates, decisions, estimates)
+
+
+def policy_documents(programme: Programme, root: Path) -> list[PolicyDocument]:
+    """The programme's written policies, word for word and as reviewers read them.
+
+    Raises: PolicyMistakes if one is wrong; PolicyError if it can't be read.
+    """
+    found = []
+    for id_, written in written_policies(programme.policies, root).items():
+        named = next(p.document for p in programme.policies if p.id == id_)
+        text = Path(resolve_path(str(named), root)).read_bytes().decode("utf-8-sig")
+        found.append(
+            PolicyDocument(
+                id_, written.version, written.digest, written.seal, text, guideline_page(written)
+            )
+        )
+    return found
 
 
 def period_tables(stages: Stages, days: Sequence[date]) -> dict[str, pa.Table]:

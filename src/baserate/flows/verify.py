@@ -15,6 +15,7 @@ from baserate.engines.keyed_hash import prn_array
 from baserate.flows.estimating import DayEvidence, day_judge_version, estimate_period
 from baserate.labels import consensus
 from baserate.labels.outcomes import outcomes
+from baserate.labels.policies import lint_text
 from baserate.release.bundle import Bundle, read_bundle
 from baserate.release.gate_inputs import gate_inputs
 from baserate.release.gates import decide, run_gates
@@ -61,6 +62,8 @@ def verify(path: Path, *, release_id: str | None = None) -> Iterator[Check]:
     check = _Verification(bundle, load_programme(bundle.path / "programme.yaml"))
     for day in bundle.days:
         yield from check.day(day)
+    if bundle.policies or any(p.document for p in check.programme.policies):
+        yield check.documents()
     yield check.figures()
     yield check.decisions()
 
@@ -145,6 +148,43 @@ class _Verification:
             policies=self.policies,
             estimands=self.programme.estimands,
         )
+
+    def documents(self) -> Check:
+        """Each written policy is there, says what its digest says, and is what labels name."""
+        name, told = (
+            "policies_are_those_of_the_labels",
+            {p["policy"]: p for p in self.bundle.policies},
+        )
+        labelled = self._versions()
+        for policy in self.programme.policies:
+            if policy.document is None:
+                continue
+            if policy.id not in told:
+                return Check(name, False, f"no document of {policy.id} in the release")
+            said = told[policy.id]
+            path = self.bundle.path / said["file"]
+            read = lint_text(path.read_text(encoding="utf-8"), Path(said["file"])).policy
+            if read is None:
+                return Check(name, False, f"{said['file']} is no policy")
+            if read.digest != said["digest"] or (read.seal and read.seal != read.own_seal):
+                return Check(name, False, f"{said['file']} is another wording than was released")
+            if strange := labelled.get(policy.id, set()) - {read.version}:
+                versions = ", ".join(sorted(strange))
+                return Check(
+                    name, False, f"{said['file']} is version {read.version}; labels name {versions}"
+                )
+        return Check(name, True, f"{len(told):,} documents, the digest of each wording")
+
+    def _versions(self) -> dict[str, set[str]]:
+        """Versions that labels name, by policy."""
+        found: dict[str, set[str]] = {}
+        for table in ("labels", "review_labels"):
+            if table in self.tables:
+                columns = self.tables[table].select(["policy", "policy_version"])
+                pairs = columns.group_by(["policy", "policy_version"]).aggregate([])
+                for row in pairs.to_pylist():
+                    found.setdefault(row["policy"], set()).add(row["policy_version"])
+        return found
 
     def figures(self) -> Check:
         """Every figure, recomputed from what was redrawn."""

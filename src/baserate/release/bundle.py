@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -34,6 +34,7 @@ MANIFEST = "release.json"
 SUMS = "SHA256SUMS"
 REPORT = "report.html"
 PROGRAMME = "programme.yaml"
+POLICIES = "policies"
 FORMAT = 1
 
 #: Written in the report where the release's own id belongs; the digest is taken with it.
@@ -47,6 +48,8 @@ HOW_TO_VERIFY = (
     "3. `baserate verify <this directory>` does both, then redraws the sample from frame/ with the "
     "published salts and recomputes every figure of tables/estimates.parquet from the samples, "
     "labels and frame totals in tables/.",
+    "4. What was measured stands in programme.yaml, and word for word in policies/ where a policy "
+    "is a document: `baserate verify` reads each and holds it against the versions of the labels.",
 )
 
 
@@ -67,6 +70,42 @@ class CommitRef:
     rows: int
     digest: str
     run: str = ""
+
+
+@dataclass(frozen=True)
+class PolicyDocument:
+    """A written policy that was in force, as it goes into the release.
+
+    Args:
+        policy: Policy id.
+        version: Version of the wording, which labels name.
+        digest: sha256 of all in it that bears on a verdict.
+        seal: The seal in the document; '' where it was never sealed.
+        text: The document, word for word.
+        page: The same as reviewers read it, in HTML.
+    """
+
+    policy: str
+    version: str
+    digest: str
+    seal: str
+    text: str
+    page: str
+
+    @property
+    def file(self) -> str:
+        """Name of the document in the bundle."""
+        return f"{POLICIES}/{self.policy}.md"
+
+    @property
+    def page_file(self) -> str:
+        """Name of the page in the bundle."""
+        return f"{POLICIES}/{self.policy}.html"
+
+    def described(self) -> dict[str, str]:
+        """What release.json says of it."""
+        told = {"policy": self.policy, "version": self.version, "file": self.file}
+        return told | {"page": self.page_file, "digest": self.digest, "seal": self.seal}
 
 
 @dataclass(frozen=True)
@@ -106,6 +145,11 @@ class Bundle:
     def end(self) -> date:
         """Last day of the period."""
         return date.fromisoformat(self.content["period"]["end"])
+
+    @property
+    def policies(self) -> list[dict[str, str]]:
+        """Written policies in the bundle; none in releases of earlier versions."""
+        return list(self.content.get("policies", ()))
 
     @cached_property
     def programme_text(self) -> str:
@@ -167,6 +211,7 @@ def write_bundle(
     decisions: pa.Table,
     provenance: Provenance,
     report_html: str,
+    documents: Sequence[PolicyDocument] = (),
 ) -> Path:
     """Write a release in one step; the same content gives the same directory.
 
@@ -184,6 +229,7 @@ def write_bundle(
         decisions: What may be said of each figure.
         provenance: Versions, salts, commits.
         report_html: The report, with ``RELEASE_ID`` where its id belongs.
+        documents: The written policies in force; other definitions stand in the programme file.
     Returns: The release's directory, ``releases_dir/<release_id>``.
     Raises: TableError if a table is missing, has a wrong shape or could hold text;
         VerificationFailed if a release of the same id is there and was altered.
@@ -193,6 +239,9 @@ def write_bundle(
     evidence["gates"] = gates_table(gates).combine_chunks()
     with ReleaseFolder(releases_dir) as folder:
         folder.write_text(PROGRAMME, programme_text)
+        for document in documents:
+            folder.write_text(document.file, document.text)
+            folder.write_text(document.page_file, document.page)
         for name, table in evidence.items():
             folder.write_parquet(f"tables/{name}.parquet", table)
         for ds, population in frame:
@@ -207,6 +256,7 @@ def write_bundle(
             "figures": _figures(evidence["estimates"], evidence["decisions"], start, end),
             "gates": _gates(evidence["gates"], start, end),
             "provenance": _lasting(provenance),
+            "policies": [d.described() for d in documents],
             "files": folder.described(),
             "how_to_verify": HOW_TO_VERIFY,
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from baserate.release.bundle import Provenance
+from baserate.release.bundle import PolicyDocument, Provenance
 from baserate.release.gate_inputs import NOT_A_FAULT, GateInputs
 from baserate.release.report.data import Change, Figure, LabelsOf, ReportData, RowsOf
 from baserate.release.results import FIGURE, GateResult, Scope
@@ -30,6 +30,7 @@ def report_data(
     *,
     programme_text: str,
     changes: Sequence[Change] = (),
+    documents: Sequence[PolicyDocument] = (),
 ) -> ReportData:
     """What the report shows of a release.
 
@@ -41,6 +42,7 @@ def report_data(
         programme_text: The programme file, word for word.
         changes: Differences between periods, if any were estimated. Shown where they are of the
             main estimand and the rates of both periods are released.
+        documents: The written policies that go into the release.
     """
     decided = {Scope(*(r[name] for name in FIGURE)): r for r in decisions.to_pylist()}
     figures = [_figure(s, inputs.figures.get(s), row) for s, row in decided.items()]
@@ -60,6 +62,7 @@ def report_data(
         labels=tuple(_labels(1, inputs.labels) + _labels(2, inputs.review_labels)),
         gates=tuple(results),
         provenance=provenance,
+        documents={d.policy: d for d in documents},
     )
 
 

@@ -6,11 +6,11 @@ page made from this can print what was not released.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
-from baserate.release.bundle import Provenance
+from baserate.release.bundle import PolicyDocument, Provenance
 from baserate.release.figures import Decision, FigureText, figure_text
 from baserate.release.results import GateResult
 from baserate.terms.programme import Programme
@@ -202,6 +202,7 @@ class ReportData:
         labels: Labels, by labeler.
         gates: What every gate found.
         provenance: Versions, salts, commits.
+        documents: Written policies in the release, by policy id.
     """
 
     programme: Programme
@@ -218,6 +219,7 @@ class ReportData:
     labels: tuple[LabelsOf, ...]
     gates: tuple[GateResult, ...]
     provenance: Provenance
+    documents: Mapping[str, PolicyDocument] = field(default_factory=dict)
 
     @property
     def level(self) -> float:
