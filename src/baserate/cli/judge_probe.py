@@ -102,6 +102,9 @@ def _show(found: ProbeRun) -> None:
     out.print()
     told = f"judge {found.judge}; prompts of {', '.join(found.sources) or 'baserate alone'}"
     out.print(told, markup=False, soft_wrap=True)
+    if not found.whole:
+        out.print("some families alone: nothing is kept, and no limit is held against it")
+        return
     if found.limit is None:
         out.print("no limit is set: judge.max_flip_rate in the programme holds a release by it")
         return

@@ -48,12 +48,14 @@ class ProbeRun:
         limit: Largest share that may move; None where nobody set one.
         judge: The judge's name.
         sources: Packages that prompts were drawn from.
+        whole: Whether every family was tried. No limit is held against some of them alone.
     """
 
     table: pa.Table
     limit: float | None
     judge: str
     sources: tuple[str, ...]
+    whole: bool = True
 
     @property
     def families(self) -> list[FamilyFlips]:
@@ -62,8 +64,8 @@ class ProbeRun:
 
     @property
     def passed(self) -> bool:
-        """Whether the judge stays within the limit; True where there is none."""
-        return self.limit is None or withstands(self.table, self.limit)
+        """Whether the judge stays within the limit; True where none is held against it."""
+        return self.limit is None or not self.whole or withstands(self.table, self.limit)
 
 
 def probe_judge(
@@ -100,8 +102,8 @@ def probe_judge(
     before, after = (_labels(stages, judge, pairs, planted=p) for p in (False, True))
     used = {s.name: s.digest for s in sources}
     table = flips_table(pairs, before, after, ds=ds, sources=used)
-    found = ProbeRun(table, limit, judge.id, tuple(s.name for s in sources))
-    if families:
+    found = ProbeRun(table, limit, judge.id, tuple(s.name for s in sources), not families)
+    if not found.whole:
         return found
     versions = {p.id: judge.version_for(p) for p in stages.programme.policies}
     inputs = {"judge": digest(versions), "pairs": digest([n_pairs, used])}
