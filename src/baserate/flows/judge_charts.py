@@ -43,7 +43,7 @@ def frontier_chart(frontier: Frontier, policy: str) -> Any:
     base = alt.Chart(alt.Data(values=values)).encode(x=x)
     y = alt.Y("error:Q", title="relative standard error of the rate", axis=alt.Axis(format="%"))
     ends = base.mark_rule(color=INK).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
-    dots = base.mark_point(size=90, strokeWidth=2, color="#0072b2").encode(
+    dots = base.mark_point(size=90, strokeWidth=2, color="#0072b2", opacity=1).encode(
         y=y,
         fill=alt.condition(
             alt.datum.standing == "on the frontier",
@@ -52,8 +52,17 @@ def frontier_chart(frontier: Frontier, policy: str) -> Any:
         ),
         tooltip=["judge:N", "cost:Q", "error:Q", "standing:N"],
     )
-    names = base.mark_text(dx=9, align="left", color=INK, fontSize=11).encode(
-        y="error:Q", text="judge:N"
+    # Below the frontier's line and above what lies behind it, so that neither is crossed out.
+    names = alt.layer(
+        *(
+            base.transform_filter(where)
+            .mark_text(dx=8, dy=dy, align="left", color=INK, fontSize=11)
+            .encode(y="error:Q", text="judge:N")
+            for where, dy in (
+                (alt.datum.standing == "on the frontier", 13),
+                (alt.datum.standing != "on the frontier", -11),
+            )
+        )
     )
     rest = [{"cost": p.cost, "error": p.std_error[0]} for p in points if not p.dominated_by]
     line = (
