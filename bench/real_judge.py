@@ -191,7 +191,8 @@ def measure(folder: Path, address: str, options: argparse.Namespace) -> None:
     run(folder, "judge", "evaluate", *few)
     run(folder, "judge", "evaluate", "--candidate", NAME, *few)
     limit = ("--max-flip-rate", options.max_flip_rate)
-    for suite in (("--pairs", options.pairs), ("--pairs", options.foreign, *FOREIGN)):
+    suites = [("--pairs", options.pairs), ("--pairs", options.foreign, *FOREIGN)]
+    for suite in suites[: 2 if options.foreign else 1]:
         run(folder, "judge", "probe", *suite, *limit)
         run(folder, "judge", "probe", *suite, "--candidate", NAME)
     run(folder, "judge", "promote", NAME)
