@@ -269,7 +269,7 @@ class OnSpark:
         kept = []
         for name, step in hand_sql.STEPS.items():
             frame = self.session.sql(step.format(**words))
-            if name not in ("pins", "whole"):
+            if name != "pins":  # read once
                 kept.append(frame.persist())
             frame.createOrReplaceTempView(name)
         for name, text in hand_sql.WRITTEN.items():
@@ -320,8 +320,10 @@ def cost_of(run: Callable[[], Account]) -> tuple[Account, Cost]:
     return found, Cost(wall, cpu, int(peak.split()[1]) / 2**20)
 
 
-def compare(engine: Engine, hand: OnDuckDB | OnSpark, form: str, base: Path, out: Path) -> str:
-    """What both ways took, in words. Exits if the tables differ."""
+def compare(
+    engine: Engine, hand: OnDuckDB | OnSpark, form: str, base: Path, out: Path
+) -> list[str]:
+    """What both ways took. Exits if the tables differ."""
     made = programme(1 if form == "full" else 0)
     tables = ("interactions", "quarantine") if form == "full" else ("interactions",)
     ways = {"ours": partial(by_records, engine, made), "hand": getattr(hand, form)}
@@ -338,24 +340,34 @@ def compare(engine: Engine, hand: OnDuckDB | OnSpark, form: str, base: Path, out
             )
     if digests[0] != digests[1] or (form == "full" and accounts[0] != accounts[1]):
         raise SystemExit(f"{engine.name}: the tables differ: {digests}, {accounts}")
-    ours, theirs = costs
-    aside = f", {digests[0][1][0]:,} rows set aside" if form == "full" else ""
-    memory = f"; peak {ours.peak:.2f} GB against {theirs.peak:.2f} GB"
-    return (
-        f"{digests[0][0][0]:,} interactions{aside}, {form} hand: "
-        f"{ours.wall:.2f} s against {theirs.wall:.2f} s, ratio {ours.wall / theirs.wall:.2f}; "
-        f"CPU {ours.cpu:.2f} s against {theirs.cpu:.2f} s, ratio {ours.cpu / theirs.cpu:.2f}"
-        + (memory if engine.name == "duckdb" else "")
+    return told(
+        engine.name, form, digests[0][0][0], digests[0][-1][0] if form == "full" else 0, costs
     )
 
 
-def compare_all(engine: Engine, hand: OnDuckDB | OnSpark, logs: dict[str, Path]) -> None:
+TOLD = "{:7} {:6} {:>4} {:>12} {:>10} {:>15} {:>6} {:>15} {:>6} {:>13}"
+
+
+def told(engine: str, form: str, made: int, aside: int, costs: list[Cost]) -> list[str]:
+    """The cells of a row, but for the logs."""
+    ours, theirs = costs
+    return [
+        *(engine, form, f"{made:,}", f"{aside:,}"),
+        *(f"{ours.cpu:.1f} / {theirs.cpu:.1f}", f"{ours.cpu / theirs.cpu:.2f}"),
+        *(f"{ours.wall:.1f} / {theirs.wall:.1f}", f"{ours.wall / theirs.wall:.2f}"),
+        f"{ours.peak:.2f} / {theirs.peak:.2f}" if engine == "duckdb" else "-",
+    ]
+
+
+def compare_all(
+    engine: Engine, hand: OnDuckDB | OnSpark, logs: dict[str, Path], wanted: list[list[str]]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for form in ("full", "bare"):  # Java and the translations are warm after that
+        for form in sorted({form for _, form in wanted}):  # warms Java and the translations
             compare(engine, hand, form, logs["few" if form == "full" else "none"], Path(folder))
-        for name, form in (("faulty", "full"), ("clean", "full"), ("clean", "bare")):
-            told = compare(engine, hand, form, logs[name], Path(folder))
-            print(f"{engine.name}, {name} logs: {told}", flush=True)
+        for name, form in wanted:
+            first, *rest = compare(engine, hand, form, logs[name], Path(folder))
+            print(TOLD.format(first, name, *rest), flush=True)
 
 
 def main() -> None:
@@ -364,31 +376,43 @@ def main() -> None:
     parser.add_argument("--faults", type=float, default=0.01, help="share of each fault")
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--engines", default="duckdb,spark")
+    parser.add_argument(
+        "--compare", default="faulty:full,clean:full,clean:bare", help="logs and hand of each ratio"
+    )
     options = parser.parse_args()
+    wanted = [pair.split(":") for pair in options.compare.split(",")]
     with tempfile.TemporaryDirectory() as folder:
-        logs = {name: Path(folder) / name for name in ("none", "few", "clean", "faulty")}
-        for name, shape in {
+        shapes = {
             "none": (5_000, 0.0),
             "few": (5_000, options.faults),
             "clean": (options.rows, 0.0),
             "faulty": (options.rows, options.faults),
-        }.items():  # in a process of its own, whose memory is given back
+        }
+        logs = {name: Path(folder) / name for name in shapes}
+        for name in {"none", "few", *(name for name, _ in wanted)}:
+            # In a process of its own, whose memory is given back.
             made = multiprocessing.get_context("spawn").Process(
-                target=write_logs, args=(logs[name], *shape)
+                target=write_logs, args=(logs[name], *shapes[name])
             )
             made.start()
             made.join()
-        print(f"{options.rows:,} component rows, memory limit {options.memory}")
+        print(f"{options.rows:,} component rows, memory limit {options.memory}; ours / by hand")
+        print(
+            TOLD.format(
+                *("engine", "logs", "hand", "interactions", "set aside"),
+                *("CPU s", "ratio", "wall s", "ratio", "peak GB"),
+            )
+        )
         if "duckdb" in options.engines:
             with DuckDBEngine(memory_limit=options.memory, threads=2) as engine:
-                compare_all(engine, OnDuckDB(engine), logs)
+                compare_all(engine, OnDuckDB(engine), logs, wanted)
         if "spark" in options.engines:
             if (fault := spark_fault() or java_fault()) is not None:
                 raise SystemExit(f"spark: left out, {fault}")
             from baserate.engines.spark_engine import SparkEngine
 
             with SparkEngine(master="local[2]", memory=options.memory) as spark:
-                compare_all(spark, OnSpark(spark), logs)
+                compare_all(spark, OnSpark(spark), logs, wanted)
 
 
 if __name__ == "__main__":

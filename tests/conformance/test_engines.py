@@ -276,3 +276,22 @@ def test_a_session_that_is_open_is_used_and_left_open(spark, tmp_path):
         assert other.name == "spark"
         assert other.session is spark.session
     assert spark.session.sql("SELECT 1").collect()[0][0] == 1
+
+
+@pytest.mark.parametrize(("most", "way"), [(2**20, "BroadcastHashJoin"), (0, "SortMergeJoin")])
+def test_what_is_small_and_kept_is_met_without_a_shuffle(spark, monkeypatch, most, way):
+    """By the size that it has, whatever Spark thinks of what it was made from."""
+    monkeypatch.setattr("baserate.engines.spark_tables.SENT_WHOLE", most)
+    some = ibis.range(0, 9).unnest().name("id").as_table()
+    one, two = (spark.kept.keep(f"sent_{i}", some.mutate(**{f"n{i}": i})) for i in (1, 2))
+    met = one.inner_join(two, "id")
+    before = spark.session.conf.get("spark.sql.autoBroadcastJoinThreshold")
+    spark.session.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
+    try:
+        plan = spark.session.sql(f"EXPLAIN {spark.kept.sql(met)}").collect()[0][0]
+    finally:
+        spark.session.conf.set("spark.sql.autoBroadcastJoinThreshold", before)
+    assert way in plan
+    assert len(spark.rows_of(met)) == 9
+    for name in ("sent_1", "sent_2"):
+        spark.kept.drop(name)

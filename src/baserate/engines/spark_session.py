@@ -40,6 +40,9 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
+#: Classes that Spark makes of queries. A day has more than the hundred that it keeps by itself,
+#: so that the next day would compile them all again.
+_COMPILED_AT_MOST = "1000"
 _JAVA_OPTIONS = "-Duser.timezone=UTC"
 #: Spark's own story is not the reader's; errors reach them as exceptions. Its log of a failed
 #: task would quote the value that it failed on.
@@ -113,6 +116,7 @@ def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+        "spark.sql.codegen.cache.maxEntries": _COMPILED_AT_MOST,
         **_UNSEEN,
         **_MEANING,
         **options,

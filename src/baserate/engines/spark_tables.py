@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import ibis
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
     from baserate.engines.spark_engine import SparkEngine
 
 _TRANSLATED_AT_MOST = 1_000
+#: Kept tables of at most so many bytes are sent whole.
+SENT_WHOLE = 32 * 2**20
 
 
 class SparkTables:
     """``KeptTables`` as temporary views; what is kept is a checkpoint on the executors.
 
     A checkpoint ends the plan: without one every later query would hold the whole way to the
-    logs, many times over. It spills to the executors' disks. Views are kept as text, so that
-    each use has columns of its own.
+    logs, many times over. It spills to the executors' disks. Of its size Spark has only the
+    guess it made beforehand, so what is small is marked to be sent to every executor whole:
+    nothing is shuffled to meet it. Views are kept as text, so that each use has columns of
+    its own.
 
     Args:
         engine: Whose session it is.
@@ -35,8 +40,11 @@ class SparkTables:
     def keep(self, name: str, expr: ir.Table) -> ir.Table:
         """See ``KeptTables.keep``."""
         with self._engine.explained():
-            frame = self._engine.session.sql(self.sql(expr)).localCheckpoint(eager=True)
-            return self.add(name, _anew(frame), expr.schema())
+            kept = self._engine.session.sql(self.sql(expr)).localCheckpoint(eager=True)
+            frame = _anew(kept)
+            if _bytes_of(kept) <= SENT_WHOLE:
+                frame = frame.hint("broadcast")
+            return self.add(name, frame, expr.schema())
 
     def empty(self, name: str, schema: ibis.Schema) -> ir.Table:
         """See ``KeptTables.empty``."""
@@ -82,6 +90,18 @@ class SparkTables:
     def _table(self, name: str) -> ir.Table:
         source = self._engine.backend
         return ops.DatabaseTable(name, self._schemas[name], source, ops.Namespace()).to_expr()
+
+
+def _bytes_of(checkpoint: DataFrame) -> float:
+    """Memory and disk that a checkpoint takes; infinite where the session cannot say (Connect)."""
+    from pyspark.errors import PySparkException
+
+    try:
+        which = checkpoint._jdf.queryExecution().logical().rdd().id()
+        kept = checkpoint.sparkSession.sparkContext._jsc.sc().getRDDStorageInfo()
+    except (AttributeError, PySparkException):
+        return math.inf
+    return next((rdd.memSize() + rdd.diskSize() for rdd in kept if rdd.id() == which), math.inf)
 
 
 def _anew(frame: DataFrame) -> DataFrame:
