@@ -94,12 +94,13 @@ class SparkTables:
 
 def _bytes_of(checkpoint: DataFrame) -> float:
     """Memory and disk that a checkpoint takes; infinite where the session cannot say (Connect)."""
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         which = checkpoint._jdf.queryExecution().logical().rdd().id()
         kept = checkpoint.sparkSession.sparkContext._jsc.sc().getRDDStorageInfo()
-    except (AttributeError, PySparkException):
+    except (AttributeError, Py4JError, PySparkException):
         return math.inf
     return next((rdd.memSize() + rdd.diskSize() for rdd in kept if rdd.id() == which), math.inf)
 
