@@ -200,6 +200,10 @@ def test_the_command_shows_and_draws_it_and_a_changed_set_stops_it(
                        "0.97", "--alpha", "0.2", "--json")  # fmt: skip
     told = {x["labeler"]: x["signals"]["specificity"] for x in json.loads(out)["labelers"]}
     assert told["ana"]["alarm"] is None
+    assert {x["most_versions"] for x in json.loads(out)["labelers"]} == {0, 1}
+    code, _, err = run("judge", "drift", "spring", "-w", reviewed, "--sensitivity", "1")
+    assert code == 2
+    assert "--sensitivity" in err
     path = reviewed / "anchors" / "spring.json"
     before = path.read_text()
     path.write_text(before.replace('"not_violating"', '"violating"', 1))
@@ -209,6 +213,36 @@ def test_the_command_shows_and_draws_it_and_a_changed_set_stops_it(
         path.write_text(before)
     assert code == 2
     assert "does not fit its seal" in err
+
+
+def test_names_with_brackets_are_shown_as_they_are_and_silence_is_told(
+    run: Callable[..., tuple[int, str, str]], reviewed: Path, tmp_path: Path
+) -> None:
+    anchors = json.loads((reviewed / "anchors" / "spring.json").read_text())["anchors"]
+    rows = ["item_id,policy,verdict,labeler_id,labeled_at"]
+    for a in anchors:
+        hard = "unsure" if a["verdict"] == "violating" else "not_violating"
+        rows.append(f"{a['item_id']},{a['policy']},{a['verdict']},[/]x,2026-03-01")
+        rows.append(f"{a['item_id']},{a['policy']},{hard},[red]x,2026-03-01")
+    path = tmp_path / "answers.csv"
+    path.write_text("\n".join(rows))
+    drift = ("judge", "drift", "spring", "-w", reviewed, "--file", path, "--periods")
+    code, out, err = run(*drift)
+    assert code == 0, err
+    assert "[/]x" in out
+    assert "[red]x" in out
+    assert "[red]x gave no verdict on 50%" in err
+
+
+def test_a_copy_of_a_set_is_no_new_set(stages: Stages) -> None:
+    path = stages.workspace.root / "anchors" / "spring.json"
+    copied = path.with_name("copy.json")
+    copied.write_text(path.read_text())
+    try:
+        with pytest.raises(LabelError, match="another name"):
+            ask_judge(stages, "copy", 10)
+    finally:
+        copied.unlink()
 
 
 def test_an_erased_anchor_leaves_the_work_list_and_is_not_asked_again(reviewed: Path) -> None:

@@ -156,6 +156,15 @@ def drift_of(
             got=every,
         )
     stated = {"sensitivity": sensitivity, "specificity": specificity}
+    for what, least in stated.items():
+        if least is not None and not 0.0 < least < 1.0:
+            raise ProgrammeError(
+                "a labeler can be held against a share below 1 and above 0 only",
+                code="bad_reference",
+                where=f"--{what}",
+                expected="more than 0 and less than 1, e.g. 0.9",
+                got=f"{least:g}",
+            )
     with open_here(workspace) as stages:
         found = anchor_drift(
             stages,
@@ -182,21 +191,24 @@ def drift_of(
 
 
 def _show(found: Drift, *, periods: bool) -> None:
+    from rich.markup import escape
+
     from baserate.cli.judge_tables import share
 
     names = ("sensitivity", "specificity")
     if periods:
         rows = [
-            (x.labeler, str(p.start), f"{p.n:,}", *(share(p[m]) for m in (*names, "agreement")))
+            (escape(x.labeler), str(p.start), f"{p.n:,}", f"{p.no_label:.0%}",
+             *(share(p[m]) for m in (*names, "agreement")))
             for x in found.labelers
             for p in x.periods
-        ]
-        head = ("labeler", f"{found.every} from", "anchors", *names, "agreement")
-        screen.table(head, rows, right=(2,))
+        ]  # fmt: skip
+        head = ("labeler", f"{found.every} from", "anchors", "no verdict", *names, "agreement")
+        screen.table(head, rows, right=(2, 3))
         screen.result().print()
     rows = [
         (
-            x.labeler,
+            escape(x.labeler),
             f"{sum(p.n for p in x.periods):,}",
             *(share(x.periods[-1][m]) for m in names),
             *(_signal(x[m]) for m in names),
@@ -243,7 +255,12 @@ def _notes(labeler: LabelerDrift) -> list[str]:
             f"{labeler.labeler} has seen one anchor {labeler.most_shown} times and may know it: a "
             "larger set, or fewer a day, hides better"
         )
-    if len(labeler.versions) > 1:
-        told.append(f"{labeler.labeler} answered in {len(labeler.versions)} versions: a change "
+    if labeler.most_versions > 1:
+        told.append(f"{labeler.labeler} answered in {labeler.most_versions} versions: a change "
                     "between them is a change of settings")  # fmt: skip
+    if silent := labeler.periods[-1].no_label:
+        told.append(f"{labeler.labeler} gave no verdict on {silent:.0%} of the anchors last asked "
+                    f"({labeler.no_label:.0%} over all periods): unsure or silent answers are in "
+                    "no figure, so a labeler who leaves the hard ones out looks better than they "
+                    "are")  # fmt: skip
     return told

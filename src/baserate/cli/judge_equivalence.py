@@ -127,6 +127,10 @@ def _shares(test: Equivalence) -> tuple[str, str, str]:
 
 def _show_cost(found: EquivalenceRun, currency: str) -> None:
     each, one = found.one_policy, found.unified
+    if not each.calls:
+        screen.tell_note("what is saved is not known: under one of the policies no answer could be "
+                         "read")  # fmt: skip
+        return
     named = {
         "calls": (each.calls, one.calls),
         "prompt tokens": (each.prompt_tokens, one.prompt_tokens),

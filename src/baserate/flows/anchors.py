@@ -35,7 +35,7 @@ from baserate.labels.quality.raters import Grouping
 from baserate.labels.rows import FileRow, Wanted, read_rows
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import ANCHOR_JUDGE_LABELS
-from baserate.terms.words import LabelerKind, SubjectKind, Verdict
+from baserate.terms.words import LabelerKind, NoLabelReason, SubjectKind, Verdict
 
 _ANSWERS = ("anchor_labels", "anchor_judge_labels")
 _NUMBERS = {Verdict.VIOLATING: 1.0, Verdict.NOT_VIOLATING: 0.0}
@@ -95,7 +95,8 @@ def ask_judge(stages: Stages, name: str, n: int, *, candidate: str | None = None
         name: The frozen set.
         n: Anchors expected, drawn by chance.
         candidate: A candidate in place of the programme's judge.
-    Raises: LabelError for a set that was changed or does not fit the gold.
+    Raises: LabelError for a set that was changed or does not fit the gold, or where the endpoint
+        gave no answer at all: that is not the judge's answer, and the day stays open.
     """
     today, store = stages.now().date(), stages.store
     drawn = draw_anchors(store, name, n, f"{stages.programme.salt}/anchors/judge/{today}")
@@ -146,12 +147,14 @@ def _asked(
     gold: Mapping[Any, Any],
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    reasons: list[str | None] = []
     for policy in stages.programme.policies:
         mine = {q.anchor.item_id: q for q in questions if q.anchor.policy == policy.id}
         units = [gold_unit(gold[q.anchor.key]) for q in mine.values()]
         labels = judge_units(judge, units, [policy], ds=stages.now().date(), now=stages.now())
         for row in labels.to_pylist():
             if row["subject_kind"] == SubjectKind.INTERACTION:
+                reasons.append(row["reason"])
                 told = {n: row[n] for n in ANCHOR_JUDGE_LABELS.names() if n in row}
                 rows.append(
                     told
@@ -162,6 +165,13 @@ def _asked(
                         "weight": mine[row["interaction_id"]].weight,
                     }
                 )
+    if rows and set(reasons) == {NoLabelReason.ENDPOINT_FAILED}:
+        raise LabelError(
+            f"the endpoint gave no answer on any of {len(rows):,} anchors",
+            code="endpoint_failed",
+            where="judge.base_url",
+            hint="nothing was kept of today: run the command again",
+        )
     return rows
 
 

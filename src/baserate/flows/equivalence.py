@@ -41,7 +41,8 @@ class EquivalenceRun:
     Attributes:
         judge: The judge's name.
         tests: Two per policy.
-        one_policy: What a unit took under all policies with a call for each.
+        one_policy: What a unit took under all policies with a call for each; zeros where it is
+            not known, since no answer could be kept under one of the policies.
         unified: The same with unified calls.
     """
 
@@ -108,7 +109,6 @@ def run_equivalence(stages: Stages, name: str | None = None) -> EquivalenceRun:
     """
     gold = _gold(stages, name)
     margins = margins_of(stages.programme)
-    spent = {"one_policy": Spent(), "unified": Spent()}
     tests: list[Equivalence] = []
     with ExitStack() as closing:
         alone, unified = _both(stages, name, closing)
@@ -117,10 +117,7 @@ def run_equivalence(stages: Stages, name: str | None = None) -> EquivalenceRun:
             tests += policy_equivalence(
                 g.policy.id, each, together, g.settled, margins=margins, weighted=g.weighted
             )
-        for way, judge in zip(spent, (alone, unified), strict=True):
-            for g in gold:
-                spent[way] += _priced(judge).spent_per_unit(g.units, [g.policy]) or Spent()
-        found = EquivalenceRun(unified.id, tests, **spent)
+        found = EquivalenceRun(unified.id, tests, *_spent_by((alone, unified), gold))
         _keep(stages, found, alone, unified)
     asked = [i.key for g in gold for i in g.items]
     keep_gold(stages, exposed(gold_of(stages), asked))
@@ -182,6 +179,18 @@ def _right(stages: Stages, judge: Judge, gold: _Gold) -> BoolArray:
         )
     said = dict(zip(whole["interaction_id"].to_pylist(), whole["verdict"].to_pylist(), strict=True))
     return np.array([said[i.item_id] == str(i.verdict) for i in gold.items], dtype=np.bool_)
+
+
+def _spent_by(judges: Sequence[Judge], gold: Sequence[_Gold]) -> list[Spent]:
+    """What a unit took by each judge; nothing for all where one kept no answer under a policy."""
+    totals = []
+    for judge in judges:
+        under = [_priced(judge).spent_per_unit(g.units, [g.policy]) for g in gold]
+        known = [s for s in under if s is not None]
+        if len(known) < len(under):
+            return [Spent()] * len(judges)
+        totals.append(sum(known, Spent()))
+    return totals
 
 
 def _priced(judge: Judge) -> PricedJudge:

@@ -123,6 +123,8 @@ def equivalence_note(store: Store, programme: Programme, judge: Judge, name: str
 
 def saving_sentence(row: Mapping[str, Any]) -> str:
     """What unified calls save, in words."""
+    if not row["one_policy_calls"]:
+        return "what it saves is not known"
     priced = row["one_policy_cost"] > 0.0
     what = "cost" if priced else "tokens"
     calls = f"{_saved(row, 'calls'):.0%} fewer calls"

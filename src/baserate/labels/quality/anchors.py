@@ -245,6 +245,15 @@ def read_set(path: Path) -> AnchorSet:
             got=type(error).__name__,
             hint=_ALTERED,
         ) from None
+    if found.name != path.stem:
+        raise LabelError(
+            "the file holds an anchor set of another name",
+            code="anchor_set_altered",
+            where=path.name,
+            expected=path.stem,
+            got=found.name,
+            hint="a copy is no new set: `baserate gold anchor NAME` freezes one",
+        )
     if found.digest != seal:
         raise LabelError(
             "the anchor set was changed after it was frozen: its content does not fit its seal",

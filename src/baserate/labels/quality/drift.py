@@ -6,6 +6,7 @@ the labeler's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -123,7 +124,9 @@ class LabelerDrift:
     Attributes:
         labeler: Person, vendor or judge.
         human: Whether it is a person or a vendor.
-        versions: Versions of the judge that answered, first to last.
+        versions: Versions of the judge that answered, first to last; a judge has one per policy.
+        most_versions: Most versions that answered under one policy; 0 for people.
+        no_label: Share of all answers without a verdict: no figure and no signal counts them.
         most_shown: Times that the item it answered most often was answered.
         periods: In order; a period without an answer is not there.
         signals: Of sensitivity and specificity.
@@ -132,6 +135,8 @@ class LabelerDrift:
     labeler: str
     human: bool
     versions: tuple[str, ...]
+    most_versions: int
+    no_label: float
     most_shown: int
     periods: tuple[DriftPeriod, ...]
     signals: tuple[DriftSignal, ...]
@@ -191,9 +196,24 @@ def drifts(
         )
         shown = np.unique(np.char.add(mine.labeler, np.char.add("\x1f", mine.item)),
                           return_counts=True)[1]  # fmt: skip
-        versions = tuple(v for v in dict.fromkeys(mine.version.tolist()) if v)
-        found.append(LabelerDrift(name, not is_judge, versions, int(shown.max()), periods, signals))
+        found.append(
+            LabelerDrift(
+                labeler=name,
+                human=not is_judge,
+                versions=tuple(v for v in dict.fromkeys(mine.version.tolist()) if v),
+                most_versions=_most_versions(mine),
+                no_label=float(np.isnan(mine.said).mean()),
+                most_shown=int(shown.max()),
+                periods=periods,
+                signals=signals,
+            )
+        )
     return found
+
+
+def _most_versions(mine: AnchorAnswers) -> int:
+    pairs = {(p, v) for p, v in zip(mine.policy.tolist(), mine.version.tolist(), strict=True) if v}
+    return max(Counter(p for p, _ in pairs).values(), default=0)
 
 
 def _periods(mine: AnchorAnswers, every: Every, level: float, min_n: int) -> Iterator[DriftPeriod]:
