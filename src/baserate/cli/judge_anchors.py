@@ -197,14 +197,14 @@ def _show(found: Drift, *, periods: bool) -> None:
 
     names = ("sensitivity", "specificity")
     if periods:
-        rows = [
+        course = [
             (escape(x.labeler), str(p.start), f"{p.n:,}", f"{p.no_label:.0%}",
              *(share(p[m]) for m in (*names, "agreement")))
             for x in found.labelers
             for p in x.periods
         ]  # fmt: skip
-        head = ("labeler", f"{found.every} from", "anchors", "no verdict", *names, "agreement")
-        screen.table(head, rows, right=(2, 3))
+        over = ("labeler", f"{found.every} from", "anchors", "no verdict", *names, "agreement")
+        screen.table(over, course, right=(2, 3))
         screen.result().print()
     rows = [
         (
