@@ -108,6 +108,8 @@ def honest(call: Call) -> Response:
 class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
 
+    request_queue_size = 128  # as many may knock at once as a loaded machine lets wait
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that give up on a connection are what these tests are about."""
 
