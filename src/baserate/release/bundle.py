@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baserate.release.evidence import evidence_frame, evidence_tables
-from baserate.release.figures import figure_text
 from baserate.release.files import (
     ReleaseFolder,
     canonical,
@@ -25,10 +23,10 @@ from baserate.release.files import (
     sums_of,
 )
 from baserate.release.gates import DECISIONS
-from baserate.release.results import FIGURE, GateResult, Scope, gates_from_table, gates_table
-from baserate.terms.errors import TableError, VerificationFailed
+from baserate.release.manifest import told_figures, told_gates
+from baserate.release.results import GateResult, gates_from_table, gates_table
+from baserate.terms.errors import VerificationFailed
 from baserate.terms.programme import Programme
-from baserate.terms.words import ALL
 
 MANIFEST = "release.json"
 SUMS = "SHA256SUMS"
@@ -253,8 +251,8 @@ def write_bundle(
             "programme": programme.programme,
             "title": programme.title,
             "period": {"start": str(start), "end": str(end)},
-            "figures": _figures(evidence["estimates"], evidence["decisions"], start, end),
-            "gates": _gates(evidence["gates"], start, end),
+            "figures": told_figures(evidence["estimates"], evidence["decisions"], start, end),
+            "gates": told_gates(evidence["gates"], start, end),
             "provenance": _lasting(provenance),
             "policies": [d.described() for d in documents],
             "files": folder.described(),
@@ -375,78 +373,3 @@ def _lasting(provenance: Provenance) -> dict[str, Any]:
         "salts": dict(provenance.salts),
         "commits": commits,
     }
-
-
-def _figures(
-    estimates: pa.Table, decisions: pa.Table, start: date, end: date
-) -> list[dict[str, Any]]:
-    """Headline figures of the whole period: numbers only as far as they were released."""
-    rows = {
-        tuple(row[name] for name in FIGURE): row
-        for row in estimates.filter(estimates["headline"]).to_pylist()
-    }
-    figures = []
-    for decision in decisions.to_pylist():
-        key = tuple(decision[name] for name in FIGURE)
-        if key[:2] != (start, end) or decision["domain_kind"] != ALL:
-            continue
-        word = decision["decision"]
-        if word != "held" and key not in rows:
-            raise TableError(
-                f"no estimate for a figure that is to be released: {decision['policy']}, "
-                f"{decision['estimand']}",
-                where="decisions",
-                hint="pass the estimates that the gates read",
-            )
-        row = rows.get(key, {})
-        numbers = {
-            "rate": ("value", "lower", "upper", "level"),
-            "upper_bound_only": ("upper", "level"),
-            "held": (),
-        }[word]
-        shown = {name: row[name] for name in numbers}
-        text = figure_text(
-            word,
-            shown.get("value"),
-            shown.get("lower"),
-            shown.get("upper"),
-            shown.get("level", 0.95),
-        )
-        figures.append(
-            {
-                "policy": decision["policy"],
-                "estimand": decision["estimand"],
-                "decision": word,
-                **shown,
-                "told": text.sentence,
-                "gate": decision["gate"],
-                "because": decision["because"],
-            }
-        )
-    return figures
-
-
-def _gates(table: pa.Table, start: date, end: date) -> list[dict[str, Any]]:
-    """Gates of the whole period; those of days and pivots are in tables/gates.parquet."""
-    told = []
-    for result in gates_from_table(table):
-        scope = result.scope
-        if (scope.period_start, scope.period_end) != (start, end) or _is_cut(scope):
-            continue
-        told.append(
-            {
-                "name": result.name,
-                "status": result.status,
-                "policy": scope.policy,
-                "estimand": scope.estimand,
-                "found": result.found if math.isfinite(result.found) else None,
-                "allowed": result.allowed,
-                "unit": result.unit,
-                "sentence": result.sentence,
-            }
-        )
-    return told
-
-
-def _is_cut(scope: Scope) -> bool:
-    return scope.domain_kind not in (None, ALL)
