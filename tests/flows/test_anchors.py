@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,15 @@ def test_an_erased_anchor_leaves_the_work_list_and_is_not_asked_again(reviewed: 
         assert gone["item_id"] not in asked
         left_out = anchor_drift(later, "spring", min_n=2).left_out
         assert left_out["on an item whose content was erased"] >= 2
+
+
+def test_a_day_on_which_chance_draws_no_anchor_is_not_one_that_was_answered(
+    reviewed: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "workspace"
+    shutil.copytree(reviewed, copy)
+    with open_workspace(copy) as workspace:
+        later = [NOW + timedelta(days=d) for d in range(1, 6)]
+        runs = [ask_judge(Stages(workspace, now=lambda at=at: at), "spring", 1) for at in later]
+    assert {r.drawn > 0 for r in runs} == {True, False}
+    assert all(r.asked == r.drawn for r in runs)

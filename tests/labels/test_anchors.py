@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import uuid
 from dataclasses import replace
 from datetime import date
 
@@ -129,14 +131,23 @@ def test_questions_are_drawn_in_proportion_to_what_an_anchor_stands_for():
 
 @pytest.mark.parametrize("like", ["82d31a5f87b29c72", "r-00017/B", "Ab-9"])
 def test_an_anchor_s_id_looks_like_the_others_and_is_none_of_them(like):
-    found = disguised(like, "secret", {like})
+    found = disguised(like, "secret", {like}, [like])
     assert found != like
     assert [c.isdigit() for c in found] == [c.isdigit() for c in like]
     assert [c.isupper() for c in found] == [c.isupper() for c in like]
-    assert found == disguised(like, "secret", {like})
-    assert found != disguised(like, "secret", {like, found})
+    assert found == disguised(like, "secret", {like}, [like])
+    assert found != disguised(like, "secret", {like, found}, [like])
     with pytest.raises(LabelError):
-        disguised("--", "secret", {"--"})
+        disguised("--", "secret", {"--"}, ["--"])
+
+
+def test_what_all_ids_of_a_work_list_have_at_a_place_an_anchor_s_has_too():
+    bits = random.Random(1).getrandbits
+    ids = [str(uuid.UUID(int=bits(128), version=4)) for _ in range(40)]
+    found = [disguised(ids[k], f"secret {k}", set(ids), ids) for k in range(20)]
+    assert {uuid.UUID(f).version for f in found} == {4}
+    numbers = [f"2026-req-{k:06d}" for k in range(100, 200, 3)]
+    assert disguised(numbers[0], "secret", set(numbers), numbers).startswith("2026-req-0001")
 
 
 def answers(rng, se_after=0.7, n_days=60):

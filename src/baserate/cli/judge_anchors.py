@@ -94,6 +94,9 @@ def ask_anchors(
     if json:
         screen.show_json(done._asdict())
         return
+    if not done.drawn:
+        typer.echo(f"chance drew no anchor of {name} for {done.day}: nothing was asked")
+        return
     if not done.asked:
         typer.echo(f"{done.judge} has answered on {name} today, {done.day}: nothing was asked")
         return

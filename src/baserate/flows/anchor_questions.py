@@ -85,7 +85,7 @@ def draw_questions(
     for k, question in enumerate(drawn.questions if ids else ()):
         anchor = question.anchor
         key = f"{salt}/anchors/{ds}/{drawn.frozen.digest}/{anchor.item_id}/{anchor.policy}"
-        alias = disguised(ids[k % len(ids)], key, taken)
+        alias = disguised(ids[k % len(ids)], key, taken, ids)
         taken.add(alias)
         rows.append(
             {

@@ -75,12 +75,14 @@ class AnchorRun(NamedTuple):
     Attributes:
         judge: Its id.
         day: The day it was asked.
-        asked: Anchors asked; 0: it had answered on that day.
+        drawn: Anchors that chance drew for the day.
+        asked: Anchors asked; 0 where some were drawn: it had answered on that day.
         usage: What it asked and paid; None for a judge that costs nothing.
     """
 
     judge: str
     day: date
+    drawn: int
     asked: int
     usage: dict[str, Any] | None
 
@@ -110,15 +112,16 @@ def ask_judge(stages: Stages, name: str, n: int, *, candidate: str | None = None
         mine = pc.and_(
             pc.equal(before["labeler_id"], judge.id), pc.equal(before["anchor_set"], name)
         )
-        if pc.any(mine).as_py():
-            return AnchorRun(judge.id, today, 0, None)
+        n_drawn = len(drawn.questions)
+        if not n_drawn or pc.any(mine).as_py():
+            return AnchorRun(judge.id, today, n_drawn, 0, None)
         rows = _asked(stages, judge, drawn.frozen, drawn.questions, drawn.gold)
         usage = judge.usage.as_dict() if isinstance(judge, PricedJudge) else None
     table = pa.concat_tables([before, pa.Table.from_pylist(rows, schema=before.schema)])
     with store.run(stage="anchors", ds=today) as run:
         run.write("anchor_judge_labels", table, ANCHOR_JUDGE_LABELS)
     keep_gold(stages, exposed(gold_of(stages), [q.anchor.key for q in drawn.questions]))
-    return AnchorRun(judge.id, today, len(rows), usage)
+    return AnchorRun(judge.id, today, n_drawn, len(rows), usage)
 
 
 def _fresh_judge(stages: Stages, cache: Path, candidate: str | None) -> Judge:

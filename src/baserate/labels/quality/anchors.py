@@ -24,6 +24,7 @@ from baserate.terms.errors import LabelError
 
 #: Fewest items of a set: with fewer, people know them by heart.
 MIN_ITEMS = 20
+_TRIES_AMONG_SEEN = 500
 
 
 @dataclass(frozen=True)
@@ -333,24 +334,27 @@ def questions_of_day(frozen: AnchorSet, n: int, prn: Array) -> list[Question]:
     ]
 
 
-def disguised(interaction_id: str, key: str, taken: Collection[str]) -> str:
-    """An id that looks like an interaction's: each digit and letter another one by a keyed hash.
+def disguised(interaction_id: str, key: str, taken: Collection[str], ids: Collection[str]) -> str:
+    """An id that looks like an interaction's: each place another character by a keyed hash.
+
+    It is one that the work list's ids have at that place, so that what all of them begin with, or
+    the digit that tells a UUID's version, stays. Where that leaves no room, any digit or letter.
 
     Args:
         interaction_id: An id of the same work list.
         key: Secret, and what is asked: the same key gives the same id.
         taken: Ids that it must not be.
+        ids: All ids of the work list.
     """
-    hexadecimal = not set(interaction_id.lower()) & set("ghijklmnopqrstuvwxyz")
-    letters = "abcdef" if hexadecimal else "abcdefghijklmnopqrstuvwxyz"
-    alphabets = ("0123456789", letters, letters.upper())
+    size = len(interaction_id)
+    alike = [i for i in ids if len(i) == size]
+    seen = ["".join(sorted({i[k] for i in alike} | {interaction_id[k]})) for k in range(size)]
+    wide = [_like(char, interaction_id) for char in interaction_id]
     for again in range(1000):
-        stream = hashlib.shake_256(f"{key}|{again}".encode()).digest(4 * len(interaction_id))
-        found = ""
-        for k, char in enumerate(interaction_id):
-            number = int.from_bytes(stream[4 * k : 4 * k + 4], "big")
-            same = next((a for a in alphabets if char in a), char)
-            found += same[number % len(same)]
+        stream = hashlib.shake_256(f"{key}|{again}".encode()).digest(4 * size)
+        numbers = (int.from_bytes(stream[4 * k : 4 * k + 4], "big") for k in range(size))
+        places = seen if again < _TRIES_AMONG_SEEN else wide
+        found = "".join(p[n % len(p)] for p, n in zip(places, numbers, strict=True))
         if found not in taken:
             return found
     raise LabelError(
@@ -359,3 +363,10 @@ def disguised(interaction_id: str, key: str, taken: Collection[str]) -> str:
         got=interaction_id,
         hint="take reviews.anchors out of the programme file",
     )
+
+
+def _like(char: str, interaction_id: str) -> str:
+    """Digits for a digit, letters for a letter, and only those of hexadecimal ids in such an id."""
+    hexadecimal = not set(interaction_id.lower()) & set("ghijklmnopqrstuvwxyz")
+    letters = "abcdef" if hexadecimal else "abcdefghijklmnopqrstuvwxyz"
+    return next((a for a in ("0123456789", letters, letters.upper()) if char in a), char)
