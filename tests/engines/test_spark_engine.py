@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -61,3 +63,31 @@ def test_the_settings_choose_the_engine():
     with open_engine(Settings(memory_limit="1GB", threads=1)) as engine:
         assert isinstance(engine, DuckDBEngine)
     assert Settings(engine="spark").spark_master == "local[*]"
+
+
+def test_when_java_is_killed_the_error_says_so_and_the_engine_still_closes(tmp_path):
+    if (fault := spark_fault() or java_fault()) is not None:
+        pytest.skip(fault)
+    said = run_alone(
+        f"""
+        import os, signal
+        from baserate.engines.spark_engine import SparkEngine
+        from baserate.terms.errors import EngineError
+
+        with SparkEngine(master="local[1]", memory="512MB", temp_directory={str(tmp_path)!r}) as e:
+            os.kill(e.session.sparkContext._gateway.proc.pid, signal.SIGKILL)
+            try:
+                with e.explained():
+                    e.session.sql("SELECT 1").collect()
+            except EngineError as error:
+                print(error.code)
+        print("closed")
+        """
+    )
+    assert said.split() == ["java_gone", "closed"]
+
+
+def run_alone(code: str) -> str:
+    """What a Python of its own prints: it has a Spark session of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, reduce
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from baserate.engines.catalog import SCHEME, catalog_address
 from baserate.engines.conform import check_columns, ibis_types
 from baserate.engines.parquet_files import REMOTE, broken_file, expand_paths
 from baserate.engines.spark_session import (
+    java_has_ended,
     own_session,
     remote_session,
     session_is_open,
@@ -231,12 +232,22 @@ class SparkEngine:
             yield
         except BaserateError:
             raise
-        except (PySparkException, Py4JError, IbisError, pa.ArrowException) as error:
+        except (
+            PySparkException, Py4JError, IbisError, pa.ArrowException, ConnectionError
+        ) as error:  # fmt: skip
             raise self._explain(error, what) from None  # Spark quotes values
 
     def _explain(self, error: Exception, what: str | None) -> BaserateError:
         if (broken := broken_file(self._scanned)) is not None:
             return broken
+        if isinstance(error, ConnectionError) or java_has_ended():
+            return EngineError(
+                "Spark's Java process has ended, or cannot be reached",
+                code="java_gone",
+                where=what,
+                hint="see whether the system ended it for want of memory, and set "
+                "BASERATE_MEMORY_LIMIT lower; then run again: what is committed stays",
+            )
         condition = getattr(error, "getCondition", lambda: None)()
         return EngineError(
             "Spark could not run the query",
@@ -248,8 +259,11 @@ class SparkEngine:
 
     def close(self) -> None:
         """Stop a session of the engine's own and remove the folder for spilling."""
+        from py4j.protocol import Py4JError
+
         if self._own_session:
-            self.session.stop()
+            with suppress(ConnectionError, Py4JError):  # Java has ended before
+                self.session.stop()
         self._remove_temp()
 
     def _remove_temp(self) -> None:

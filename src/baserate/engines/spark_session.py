@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,18 @@ def session_is_open() -> bool:
     from pyspark.sql import SparkSession
 
     return SparkSession.getActiveSession() is not None
+
+
+def java_has_ended() -> bool:
+    """Whether the Java that this process started for Spark is gone: killed, or out of memory."""
+    from pyspark import SparkContext
+
+    process = getattr(getattr(SparkContext, "_gateway", None), "proc", None)
+    if process is None:
+        return False
+    with suppress(subprocess.TimeoutExpired):  # one that breaks off is not quite gone at once
+        process.wait(0.5)
+    return process.poll() is not None
 
 
 def own_session(master: str, memory: str, scratch: Path, options: dict[str, str]) -> SparkSession:

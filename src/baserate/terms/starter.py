@@ -144,6 +144,9 @@ judge:
 reviews:
   kind: files
   path: "reviews/{{ds}}.csv"
+  # Gold from a frozen set (`baserate gold anchor`), mixed unseen into each work list, so that
+  # `baserate judge drift` tells whose verdicts change; for example {{set: spring, per_day: 6}}.
+  #anchors:
 
 # Judges that might take the judge's place, by name, in the same form: `baserate judge run NAME`
 # lets one label what people labelled, `baserate judge compare NAME` holds it against the judge.
