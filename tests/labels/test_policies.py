@@ -115,6 +115,14 @@ def test_layout_is_no_part_of_the_wording():
     )
     other = other.replace("escalation:\n", "# a comment\nescalation:\n").replace("- **", "* **")
     assert read(other + "\n<!-- a note\nover lines -->\n").digest == read().digest
+    noted = changed("to cook it.", "to cook it. <!-- ask legal -->").replace(
+        "## Edge", "<!-- old\n--> ## Edge"
+    )
+    assert (read(noted).digest, read(noted).text()) == (read().digest, read().text())
+    assert [read(FRUIT.replace("\n", end)) for end in ("\r\n", "\r")] == [read(), read()]
+    fine, _ = FRUIT.split("## Violating\n")[1].split("## Not violating\n")
+    turned = FRUIT.replace("## Violating\n" + fine, "") + "\n## Violating\n" + fine
+    assert (read(turned).digest, read(turned).text()) == (read().digest, read().text())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +146,10 @@ def test_every_change_of_meaning_changes_the_wording(old, new):
         ("id: fruit", "idd: fruit", "idd:", "unknown_key", ["idd", "did you mean id?"]),
         ("name: Fruit\n", "", "---", "missing_key", ["name", "add `name:`"]),
         ('version: "1"', "version: 1", "version:", "wrong_value", ['in quotes: version: "1"']),
+        ('version: "1"', 'version: ""', "version:", "wrong_value", ["version of the wording"]),
         ("id: fruit", "id: Fruit!", "id:", "wrong_value", ["lower-case"]),
+        ("- **X2", "<!-- later\n- **X2", "<!--", "open_comment", ["close it with -->"]),
+        ("Says how", "Says\x1b[31m how", "- **V2", "control_character", ["U+001B"]),
         ("  pin: By what it shows.\n", "", "scope:", "missing_key", ["a Pin is judged"]),
         ("  pin:", "  pins:", "  pins:", "unknown_key", ["did you mean pin?"]),
         ("  - A lot.\n", "", "severity:", "wrong_value", ["2 to 10 levels"]),
@@ -187,6 +198,12 @@ def test_a_mistake_is_named_with_its_line_and_what_to_do(old, new, at, code, wor
     told = str(found[0].as_error("fruit.md"))
     assert told.startswith(f"fruit.md:{line}: ")
     assert all(word in told for word in words)
+
+
+def test_a_character_that_nobody_sees_is_pointed_at():
+    linted = lint_text(changed("Says how", "Says \u200bhow").replace("Pears", "گل\u200cها"), HERE)
+    assert linted.mistakes == []
+    assert [f.got for f in linted.findings if f.code == "unseen_character"] == ["U+200B"]
 
 
 @pytest.mark.parametrize("section", list(Section))
@@ -255,6 +272,38 @@ def test_a_change_of_wording_under_a_sealed_version_is_a_mistake(tmp_path):
     assert [f.code for f in lint_text(path.read_text(), path).findings] == ["length"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("\n", "\r\n"),
+        ('version: "1"', '"version" : "1"  # of the wording'),
+        ('version: "1"', 'version: "1"\nseal: "0-ab"'),
+        ("\n---\n\n#", "\n ---\n\n#"),
+        ("---\nid", "\ufeff---\nid"),
+    ],
+    ids=["as it is", "of another system", "quoted key", "older seal", "indented", "marked"],
+)
+def test_a_seal_is_one_line_and_the_rest_of_the_file_stays_as_it_was(tmp_path, old, new):
+    path = tmp_path / "fruit.md"
+    text = FRUIT.replace(old, new) if old == "\n" else FRUIT.replace(old, new, 1)
+    path.write_bytes(text.encode())
+    seal = seal_policy(path).seal
+    assert load_policy(path).seal == seal == read().own_seal
+    end = "\r\n" if new == "\r\n" else "\n"
+    without = path.read_bytes().decode().replace(f'seal: "{seal}"{end}', "")
+    assert without == text.replace('seal: "0-ab"\n', "")
+
+
+def test_where_no_seal_can_be_written_it_is_said_and_nothing_is_touched(tmp_path):
+    path = tmp_path / "fruit.md"
+    path.write_text(changed('version: "1"', "version: >\n  1"))
+    with pytest.raises(PolicyError, match="can't be written") as caught:
+        seal_policy(path)
+    assert "seal: " in caught.value.hint
+    assert "seal" not in path.read_text()
+
+
 def test_whom_to_ask_may_change_under_a_seal(tmp_path):
     path = tmp_path / "fruit.md"
     path.write_text(FRUIT)
@@ -284,6 +333,23 @@ def test_a_diff_names_the_clauses_whose_meaning_changed_and_nothing_else():
         ("changed", "version", False),
     ]
     assert policy_changes(read(), read()) == []
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        FRUIT.replace("- **V1", "- **V8").replace("- **V2", "- **V1").replace("- **V8", "- **V2"),
+        re.sub(r"(- \*\*V1.*?)(- \*\*V2.*?\n)(?=\n)", r"\2\1", FRUIT, flags=re.S),
+        FRUIT.replace("name: Fruit", "name: Fruits"),
+        FRUIT.replace('version: "1"', 'version: "2"').replace("gardener", "farmer"),
+        FRUIT.replace("\n## ", "\n\n## "),
+    ],
+    ids=["ids exchanged", "another order", "another name", "asides", "layout"],
+)
+def test_a_diff_finds_a_change_of_meaning_where_the_digest_does(after):
+    assert after != FRUIT
+    moving = [c for c in policy_changes(read(), read(after)) if c.moves_verdicts]
+    assert bool(moving) == (read(after).digest != read().digest)
 
 
 def test_a_change_told_word_by_word_gives_back_both_wordings():
@@ -359,6 +425,12 @@ def test_what_is_no_scale_is_refused(text, level, code):
     with pytest.raises(PolicyError) as caught:
         import_harm_definition(text, "x.yaml", violates_from=level)
     assert caught.value.code == code
+
+
+def test_a_foreign_name_in_any_letters_becomes_a_policy_that_can_be_read():
+    text = SCALE.replace("garden_damage", "'18+ Gärten: \"A\"'")
+    policy = lint_text(import_harm_definition(text, 'a"b.yaml', violates_from=2), HERE).policy
+    assert (policy.id, policy.name) == ("garten_a", '18+ gärten: "a"')
 
 
 def test_every_harm_definition_of_the_wheel_becomes_a_policy_that_passes():

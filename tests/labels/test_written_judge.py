@@ -15,7 +15,7 @@ from baserate.labels import make_judge as judge_of_programme
 from baserate.labels.judges.answer import answer_schema, cited_clause, exact_schema, read_answer
 from baserate.labels.judges.base import judge_units
 from baserate.labels.judges.prompt import written_system_text
-from baserate.labels.policies import load_policy, write_starters
+from baserate.labels.policies import WrittenPolicy, load_policy, write_starters
 from baserate.labels.render import WHOLE, SubjectKey
 from baserate.labels.reviews import read_reviews
 from baserate.labels.worklist import COLUMNS, write_worklist
@@ -188,6 +188,12 @@ def test_the_judges_version_changes_with_the_wording_and_not_with_the_layout(
 
 
 # --- people ---------------------------------------------------------------------------------
+
+
+def test_the_judges_version_holds_the_words_that_are_sent(judge, named, monkeypatch):
+    before, words = judge.version_for(named), WrittenPolicy.text
+    monkeypatch.setattr(WrittenPolicy, "text", lambda p: words(p).replace("## Violates", "## No"))
+    assert judge.version_for(named) != before
 
 
 def test_people_are_asked_for_the_same_fields_and_their_clause_comes_back(

@@ -105,7 +105,10 @@ def import_(
     ] = 3,
     out: Annotated[Path, typer.Option("--out", help="Folder of the policies.")] = Path("policies"),
 ) -> None:
-    """Turn a written scale of harm into a policy, and say what it leaves open."""
+    """Turn a written scale of harm into a policy, and say what it leaves open.
+
+    Exit 1: the policy is written, and has mistakes to mend.
+    """
     from baserate.labels.policies import PolicyError, import_harm_definition, lint_file
 
     try:
@@ -129,7 +132,10 @@ def import_(
         )
     out.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    _show_findings(str(target), lint_file(target))
+    linted = lint_file(target)
+    _show_findings(str(target), linted)
+    if linted.mistakes:
+        raise typer.Exit(1)
 
 
 @policy_app.command()

@@ -17,6 +17,8 @@ from baserate.labels.judges.answer import (
 )
 from baserate.labels.judges.images import ShownImages
 from baserate.labels.judges.prompt import (
+    NO_SCALE,
+    ON_SCALE,
     SYSTEM_WRITTEN,
     Prompt,
     build_prompt,
@@ -31,6 +33,9 @@ from baserate.labels.judges.unified import (
 from baserate.labels.policies.written import WrittenPolicy
 from baserate.labels.render import SubjectKey, UnitContent
 from baserate.terms.programme import Policy
+
+#: Digest of all that is written around a written policy and a unit.
+_WRITTEN_TEMPLATE = template_digest(SYSTEM_WRITTEN + ON_SCALE + NO_SCALE)
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,9 @@ class Asking:
             if written is None:
                 made_of.append(policy.definition)
             else:
-                made_of += [] if self.unified else [template_digest(SYSTEM_WRITTEN)]
+                made_of += [] if self.unified else [_WRITTEN_TEMPLATE]
                 made_of += [answer_schema(written), written.version, written.digest]
+                made_of.append(written.text())  # the digest holds its meaning, this its form
         return digest_of(made_of)[:16]
 
     def messages(self, unit: UnitContent, images: ShownImages, version: str) -> Prompt:

@@ -63,7 +63,7 @@ _USER = USER.replace(
 )
 
 #: Digest of all that is written around policies and unit where one call is about several.
-UNIFIED_TEMPLATE = template_digest(_SYSTEM + _POLICY + _ANY_SCALE, _USER)
+UNIFIED_TEMPLATE = template_digest(_SYSTEM + _POLICY + _ANY_SCALE + ON_SCALE + NO_SCALE, _USER)
 
 
 def unified_system_text(policies: Sequence[Policy], documents: Mapping[str, WrittenPolicy]) -> str:

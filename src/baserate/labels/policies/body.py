@@ -67,18 +67,32 @@ def read_body(text: list[str], start: int, findings: Findings) -> Body:
         start: Lines of front matter before it.
         findings: Where mistakes are noted.
     """
-    return _Body(findings).read(_numbered(text, start))
+    return _Body(findings).read(_numbered(text, start, findings))
 
 
-def _numbered(text: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, comments blanked out."""
-    within = False
+def _numbered(text: list[str], start: int, findings: Findings) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without comments, wherever those begin and end."""
+    opened = 0
     for number, line in enumerate(text[start:], start + 1):
-        bare = line.strip()
-        within = within or bare.startswith("<!--")
-        yield number, "" if within else line.rstrip()
-        if within and "-->" in bare:
-            within = False
+        begins_with_comment = opened > 0 or line.lstrip().startswith("<!--")
+        kept, rest = "", line
+        while rest:
+            if opened:
+                _, closed, rest = rest.partition("-->")
+                opened = 0 if closed else opened
+            else:
+                before, found, rest = rest.partition("<!--")
+                kept += before
+                opened = number if found else 0
+        yield number, (kept.lstrip() if begins_with_comment else kept).rstrip()
+    if opened:
+        findings.mistake(
+            opened,
+            "open_comment",
+            "this comment has no end, and all below it would be part of it",
+            expected="<!-- a note -->",
+            hint="close it with -->",
+        )
 
 
 class _Body:

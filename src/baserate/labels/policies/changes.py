@@ -21,7 +21,7 @@ class Change:
 
     Args:
         kind: added, removed, changed, or renumbered: the same words under another id.
-        place: ``V2``, ``scope.pin``, ``severity.3``, ``summary``, ``name``, ...
+        place: ``V2``, ``order of Violating``, ``scope.pin``, ``severity.3``, ``summary``, ...
         before: What was said; empty where added.
         after: What is said now; empty where removed.
         moves_verdicts: False where no verdict hangs on it: version, escalation.
@@ -55,7 +55,7 @@ def policy_changes(before: WrittenPolicy, after: WrittenPolicy) -> list[Change]:
     labels that cite the old id can't be read under the new wording.
     """
     facts = _compared(_facts(before), _facts(after), moves_verdicts=True)
-    clauses = _clauses(before, after)
+    clauses = [*_clauses(before, after), *_orders(before, after)]
     rest = _compared(_asides(before), _asides(after), moves_verdicts=False)
     return [*facts, *clauses, *rest]
 
@@ -99,6 +99,17 @@ def _clauses(before: WrittenPolicy, after: WrittenPolicy) -> Iterator[Change]:
                 yield Change("added", id_, "", _told(new))
         elif old is not None and id_ not in moved.values():
             yield Change("removed", id_, _told(old), "")
+
+
+def _orders(before: WrittenPolicy, after: WrittenPolicy) -> Iterator[Change]:
+    """Sections whose clauses stand in another order: judges read them in order."""
+    for section in Section:
+        old, new = (
+            [c.id for c in one.of(section) if c.id in other.by_id]
+            for one, other in ((before, after), (after, before))
+        )
+        if old != new:
+            yield Change("changed", f"order of {section}", ", ".join(old), ", ".join(new))
 
 
 def _same_words(clause: Clause, gone: Mapping[str, Clause]) -> str | None:

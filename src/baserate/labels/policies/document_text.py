@@ -21,16 +21,16 @@ def document_text(policy: WrittenPolicy, note: str = "") -> str:
 def _front_matter(policy: WrittenPolicy) -> Iterator[str]:
     yield "---"
     yield f"id: {policy.id}"
-    yield f"name: {_quoted(policy.name)}"
-    yield f"version: {_quoted(policy.version)}"
+    yield f"name: {quoted(policy.name)}"
+    yield f"version: {quoted(policy.version)}"
     if policy.source:
-        yield f"source: {_quoted(policy.source)}"
+        yield f"source: {quoted(policy.source)}"
     yield "scope:"
-    yield from (f"  {shown}: {_quoted(text)}" for shown, text in policy.scope)
+    yield from (f"  {shown}: {quoted(text)}" for shown, text in policy.scope)
     for key, lines in (("severity", policy.severity), ("escalation", policy.escalation)):
         if lines:
             yield f"{key}:"
-            yield from (f"  - {_quoted(line)}" for line in lines)
+            yield from (f"  - {quoted(line)}" for line in lines)
     yield "---"
 
 
@@ -62,6 +62,6 @@ def _clause(clause: Clause) -> Iterator[str]:
         yield f"  Severity: {low}" if low == high else f"  Severity: {low}-{high}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A double-quoted scalar of YAML; JSON's are such."""
     return json.dumps(text, ensure_ascii=False)

@@ -9,9 +9,15 @@ from pathlib import Path
 
 from baserate.labels.policies.body import read_body
 from baserate.labels.policies.document_text import document_text
-from baserate.labels.policies.lint import Linted, lint_text, read_text
+from baserate.labels.policies.lint import Linted, lines_of, lint_text, read_text
 from baserate.labels.policies.mistakes import Findings, PolicyMistakes
-from baserate.labels.policies.written import Clause, Ruling, Section, WrittenPolicy
+from baserate.labels.policies.written import (
+    Clause,
+    Ruling,
+    Section,
+    WrittenPolicy,
+    in_sections,
+)
 from baserate.terms.words import Verdict
 
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
@@ -51,7 +57,7 @@ def read_edits(path: Path) -> list[Edit]:
     Raises: PolicyError if it can't be read; PolicyMistakes, which names every line that is wrong.
     """
     findings = Findings()
-    body = read_body(read_text(path).splitlines(), 0, findings)
+    body = read_body(lines_of(read_text(path)), 0, findings)
     mistakes = [f for f in findings.in_order() if f.code not in _NOT_OF_EDITS]
     if not body.clauses and not mistakes:
         findings.mistake(
@@ -114,7 +120,7 @@ def edited(policy: WrittenPolicy, edits: Sequence[Edit], version: str) -> Writte
         clauses = [*clauses, clause] if not places else clauses
         if places:
             clauses[places[0]] = clause
-    return replace(policy, version=version, clauses=tuple(clauses), seal="")
+    return replace(policy, version=version, clauses=in_sections(clauses), seal="")
 
 
 def checked(policy: WrittenPolicy, path: Path) -> Linted:

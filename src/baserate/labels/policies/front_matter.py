@@ -138,7 +138,10 @@ class _Reader:
     def _text(self, key: str) -> str:
         value = self.values.get(key, "")
         if isinstance(value, str):
-            return " ".join(value.split())
+            text = " ".join(value.split())
+            if not text and key in _NEEDED and key in self.values:
+                self._wrong(key, _NEEDED[key], '""')
+            return text
         hint = f'put it in quotes: {key}: "{value}"' if isinstance(value, int | float) else None
         self._wrong(key, "text", type(value).__name__, hint)
         return ""

@@ -8,11 +8,13 @@ missing, and lint says so until somebody writes it.
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from baserate.labels.policies.document_text import quoted
 from baserate.labels.policies.mistakes import PolicyError
 
 #: Level from which content violates, of five, where the file does not say.
@@ -67,7 +69,8 @@ def import_harm_definition(text: str, file: str, *, violates_from: int = VIOLATE
 
 def policy_id(category: str) -> str:
     """A category as the short name of a policy."""
-    return (re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_") or "policy")[:40]
+    plain = unicodedata.normalize("NFKD", category).encode("ascii", "ignore").decode().lower()
+    return (re.sub(r"[^a-z0-9]+", "_", plain).lstrip("_0123456789").rstrip("_") or "policy")[:40]
 
 
 def _scale(text: str, file: str) -> tuple[str, str, list[str]]:
@@ -100,12 +103,13 @@ def _scale(text: str, file: str) -> tuple[str, str, list[str]]:
 def _front(
     category: str, version: str, levels: list[str], violates_from: int, file: str
 ) -> list[str]:
+    source = f"{Path(file).name}, scale of {len(levels)}, violates from {violates_from}"
     return [
         "---",
         f"id: {policy_id(category)}",
-        f'name: "{_name(category)}"',
-        f'version: "{version}"',
-        f'source: "{Path(file).name}, scale of {len(levels)}, violates from {violates_from}"',
+        f"name: {quoted(_name(category))}",
+        f"version: {quoted(version)}",
+        f"source: {quoted(source)}",
         "scope:",
         "  query: By what it asks for.",
         "  response: By what it gives; declining never violates.",

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from baserate.labels.policies.body import Body, read_body
 from baserate.labels.policies.front_matter import FrontMatter, read_front_matter
 from baserate.labels.policies.mistakes import Finding, Findings, PolicyError, PolicyMistakes
-from baserate.labels.policies.written import Clause, Section, WrittenPolicy, token_estimate
+from baserate.labels.policies.written import (
+    Clause,
+    Section,
+    WrittenPolicy,
+    in_sections,
+    token_estimate,
+)
 from baserate.terms.words import Verdict
 
 #: Tokens that a policy should take in a prompt: below, cases are missing; above, they blur.
 FEWEST_TOKENS, MOST_TOKENS = 400, 600
 _TO_WRITE = re.compile(r"<!--\s*(to write\b.*?)\s*-->", re.I)
+#: Joiners and marks of direction: scripts need them.
+_MAY_BE_UNSEEN = "\u200c\u200d\u200e\u200f\u061c"
 _VAGUE = re.compile(r"\b(etc|and so on|and the like|inappropriate)\b", re.I)
 
 
@@ -58,10 +67,11 @@ def lint_file(path: Path) -> Linted:
 def lint_text(text: str, path: Path) -> Linted:
     """Read the text of a policy document; ``path`` is its name, for errors."""
     findings = Findings()
-    lines = text.splitlines()
+    lines = lines_of(text)
     front = read_front_matter(lines, path, findings)
     body = read_body(lines, front.ends, findings)
     _open_ends(lines, findings)
+    _characters(lines, findings)
     _Checks(front, body, findings).run()
     if any(f.level == "mistake" for f in findings.found):
         return Linted(None, findings.in_order())
@@ -72,7 +82,7 @@ def lint_text(text: str, path: Path) -> Linted:
         body.summary,
         front.scope,
         front.severity,
-        body.clauses,
+        in_sections(body.clauses),
         front.escalation,
         front.source,
         front.seal,
@@ -103,6 +113,11 @@ def read_text(path: Path) -> str:
             got=error.strerror or type(error).__name__,
             hint="check the path; `baserate policy starter` writes documents to begin with",
         ) from error
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a document as editors count them, without their ends."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 class _Checks:
@@ -266,6 +281,30 @@ def _open_ends(lines: list[str], findings: Findings) -> None:
                 "not finished",
                 got=found[1],
                 hint="write it, remove the comment",
+            )
+
+
+def _characters(lines: list[str], findings: Findings) -> None:
+    """What nobody sees: two wordings that look alike would be two wordings to a judge."""
+    for number, line in enumerate(lines, 1):
+        if line.isprintable():
+            continue
+        kinds = {c: unicodedata.category(c) for c in line if c not in _MAY_BE_UNSEEN}
+        if found := [c for c, kind in kinds.items() if kind == "Cc" and not c.isspace()]:
+            findings.mistake(
+                number,
+                "control_character",
+                "there is a control character in this line",
+                got=f"U+{ord(found[0]):04X}",
+                hint="remove it",
+            )
+        if found := [c for c, kind in kinds.items() if kind == "Cf"]:
+            findings.warning(
+                number,
+                "unseen_character",
+                "there is a character in this line that nobody sees, and a judge is given",
+                got=f"U+{ord(found[0]):04X}",
+                hint="write the words anew, or remove it",
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -105,6 +105,16 @@ class Clause:
         return (self.id, self.section.value, self.title, self.text, ruling, self.severity)
 
 
+def in_sections(clauses: Iterable[Clause]) -> tuple[Clause, ...]:
+    """Clauses section by section, as judges and reviewers read them, whatever order they came in.
+
+    Args:
+        clauses: The clauses; those of one section stay in their order.
+    """
+    order = list(Section)
+    return tuple(sorted(clauses, key=lambda c: order.index(c.section)))
+
+
 _SETTLES = {
     Section.VIOLATING: Verdict.VIOLATING,
     Section.NOT_VIOLATING: Verdict.NOT_VIOLATING,
@@ -122,7 +132,7 @@ class WrittenPolicy:
         summary: One or two sentences: what the policy is about.
         scope: For query, response, Pin and the interaction as a whole: how it is judged.
         severity: What each level means, level 1 first; empty where there is no scale.
-        clauses: Every clause, in the order of the document.
+        clauses: Every clause, section by section; within one in the order of the document.
         escalation: When a reviewer turns to whom; no part of what a verdict means.
         source: Where the wording comes from, if from elsewhere.
         seal: What its last seal said, as written; empty where it was never sealed.
