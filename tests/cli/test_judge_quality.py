@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -17,13 +19,14 @@ from baserate.engines.store import Store
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
 Run = Callable[..., tuple[int, str, str]]
+DAY = date(2026, 2, 1)
 CANDIDATES = """
 candidates:
   same: {kind: local, training: judge_training.parquet}
   sharp: {kind: local, training: judge_training.parquet, threshold: 0.15}
   yes_man: {kind: local, training: judge_training.parquet, threshold: 1.0e-12}
   no_man: {kind: local, training: judge_training.parquet, threshold: 0.999999999999}
-  three: {kind: panel, members: [same, sharp, yes_man]}
+  three: {kind: panel, members: [same, sharp, yes_man], max_flip_rate: 0.02}
 """
 
 
@@ -149,6 +152,65 @@ def test_a_promotion_leaves_a_record_and_names_the_line_to_change(
     assert record["candidate"] == "sharp"
     assert set(record["versions"]) == {r["policy"] for r in rows}
     assert all(record["inputs"].values())
+    assert record["without_evidence"] == others[1::2]
+    assert {q["policy"] for q in record["quality"]} == set(record["policy_versions"])
+
+
+def promotion_held_by(run: Run, workspace: Path, *words: object) -> dict[str, str]:
+    _, out, err = run("judge", "promote", "sharp", "-w", workspace, "--json", *words)
+    assert out, err
+    return {f"{c['gate']}/{c['policy']}": c["found"] for c in json.loads(out)["checks"]
+            if not c["passed"]}  # fmt: skip
+
+
+def test_what_is_promoted_is_what_was_measured(run: Run, workspace: Path) -> None:
+    """Evidence of other settings, another judge, or another wording of a policy holds it."""
+    read(run, "run", "sharp", "-w", workspace)
+    path, own = workspace / "baserate.yaml", "its_labels_are_of_today/all"
+    rival, text = "the_judge_it_replaces_is_of_today/all", path.read_text()
+    assert not {own, rival} & set(promotion_held_by(run, workspace))
+    path.write_text(text.replace("threshold: 0.15", "threshold: 0.4"))
+    held = promotion_held_by(run, workspace)
+    assert own in held
+    assert rival not in held
+    path.write_text(text.replace(f"id: {POLICY}\n", f'id: {POLICY}\n    version: "2"\n', 1))
+    read(run, "run", "sharp", "-w", workspace)
+    held = promotion_held_by(run, workspace)
+    assert own not in held
+    assert POLICY in held[rival]
+    assert "400 of another version" in held[f"there_is_enough_gold/{POLICY}"]
+    code, _, err = run("judge", "promote", "sharp", "-w", workspace, "--without-evidence", "spam")
+    assert code == 2
+    assert POLICY in err
+
+
+def test_a_probe_holds_a_promotion_as_it_holds_a_release(workspace: Path) -> None:
+    """Every version probed, enough pairs, within the limit, and no family surely above it."""
+    from baserate.cli.running import open_stages
+    from baserate.flows.promoting import flip_gate
+    from baserate.terms.label_tables import PROBES
+
+    versions = {"a": "v1", "b": "v2"}
+    with open_stages(workspace, "duckdb", force=False) as stages:
+
+        def gate(*rows: tuple[str, str, int, int]) -> Any:
+            names = ("labeler_version", "family", "n_pairs", "n_flipped")
+            blank = dict.fromkeys(PROBES.arrow().names)
+            given = {"ds": DAY, "n_lost": 0, "rate": 0.0, "lower": 0.0, "upper": 0.0, "level": 0.95}
+            given |= dict.fromkeys(("policy", "labeler_kind", "labeler_id", "sources"), "")
+            table = [blank | given | dict(zip(names, r, strict=True)) for r in rows]
+            with stages.store.run(stage="probe", ds=DAY, inputs={}) as found:
+                found.write("probes", pa.Table.from_pylist(table, schema=PROBES.arrow()), PROBES)
+            return flip_gate(stages, "three", versions)
+
+        one, other = "instruction_in_query", "instruction_in_response"
+        assert "not probed under a, b" in flip_gate(stages, "three", versions).found
+        assert "not probed under b" in gate(("v1", one, 500, 0)).found
+        assert not gate(("v1", one, 40, 0), ("v2", one, 40, 0)).passed
+        assert gate(("v1", one, 90, 1), ("v2", other, 90, 1)).passed
+        assert not gate(("v1", one, 90, 9), ("v2", other, 90, 1)).passed
+        assert not gate(("v1", one, 900, 0), ("v2", other, 40, 9)).passed, "a family above"
+        assert gate(("v1", "control", 90, 80), ("v1", one, 90, 0), ("v2", one, 90, 0)).passed
 
 
 def test_scorecards_tell_how_people_agree(run: Run, measured: Path) -> None:

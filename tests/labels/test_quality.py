@@ -17,7 +17,6 @@ from baserate.labels.quality import (
     calibration_curve,
     clause_confusion,
     compare_judges,
-    flip_check,
     label_pairs,
     promotion_checks,
     quality_by_slice,
@@ -292,6 +291,16 @@ def test_a_bridge_is_the_ratio_of_rates_and_joins_only_what_it_knows():
     assert bridges(old, silent)[0].joining == "not"
 
 
+def test_a_bridge_that_rests_on_a_handful_of_changes_tells_what_it_may_have_missed():
+    said = np.arange(1_500) < 60
+    weight = np.where(said, 1.0, 20.0)
+    for more in (0, 1, 3):
+        new = said | (np.arange(1_500) >= 1_500 - more)
+        (found,) = bridges(pairs(said, said, weight), pairs(new, said, weight))
+        assert found.high > 2.0, "three more of these would double the rate"
+        assert found.joining == "not"
+
+
 # --- promotion ------------------------------------------------------------------------------
 
 
@@ -300,9 +309,7 @@ def held(old: LabelPairs, new: LabelPairs, **more) -> dict[str, str]:
         new,
         quality_by_slice(new),
         compare_judges(old, new),
-        margins=Margins(0.1, 0.03),
-        min_n=20,
-        **more,
+        **{"policies": ("hate",), "margins": Margins(0.1, 0.03), "min_n": 20, **more},
     )
     return {f"{c.gate}/{c.policy}": c.found for c in checks if not c.passed}
 
@@ -336,10 +343,32 @@ def test_a_policy_without_enough_gold_holds_unless_it_is_named():
     old = drawn(np.random.default_rng(10), 300, rate=0.01)
     assert list(held(old, old)) == ["there_is_enough_gold/hate"]
     assert held(old, old, without_evidence=("hate",)) == {}
+    assert list(held(old, old, policies=("hate", "spam"), without_evidence=("hate",))) == [
+        "there_is_enough_gold/spam"
+    ]
 
 
-def test_the_probe_counts_where_a_limit_is_set():
-    assert flip_check(None, None).passed
-    assert not flip_check(None, 0.02).passed
-    assert flip_check(0.01, 0.02).passed
-    assert not flip_check(0.03, 0.02).passed
+def test_without_evidence_is_not_against_the_evidence():
+    old = drawn(np.random.default_rng(10), 300, rate=0.01, sp=0.97)
+    accepted = {"without_evidence": ("hate",)}
+    flags = replace(old, said=np.where(np.arange(300) % 2, 1.0, old.said))
+    assert list(held(old, flags, **accepted)) == ["its_specificity_is_not_surely_worse/hate"]
+    everything = replace(old, said=np.ones(300))
+    assert held(old, everything, **accepted)["its_verdicts_differ/hate"] == ALWAYS_VIOLATING
+    silent = replace(old, said=np.where(np.arange(300) % 2, np.nan, old.said))
+    assert list(held(old, silent, **accepted)) == ["it_answers/hate"]
+
+
+def test_a_judge_worse_by_the_margin_is_let_through_as_seldom_as_the_level_says():
+    """Whatever the weights: few losses that happen to be light don't let it pass."""
+    rng, margin, passed = np.random.default_rng(12), 0.03, 0
+    size = rng.lognormal(0.0, 1.0, 20_000)
+    lost = rng.uniform(size=20_000) < margin
+    margin, prob = lost.mean(), np.minimum(1.0, 400 * size / size.sum())
+    for _ in range(400):
+        seen = rng.uniform(size=20_000) < prob
+        n = int(seen.sum())
+        old = pairs(np.zeros(n), np.zeros(n), 1.0 / prob[seen])
+        (found,) = compare_judges(old, replace(old, said=lost[seen].astype(float)))
+        passed += found.specificity.at_worst >= -margin
+    assert passed / 400 <= 0.025 + 2.5 * np.sqrt(0.025 * 0.975 / 400)

@@ -42,8 +42,8 @@ def probe(
 ) -> None:
     """Plant instructions in judged content and count the verdicts that move. Exit 1: too many."""
     from baserate.cli.running import open_stages
-    from baserate.flows.candidates import flip_limit
     from baserate.flows.probing import probe_judge
+    from baserate.flows.promoting import flip_limit
 
     with open_stages(workspace, "duckdb", False) as stages:
         limit = max_flip_rate

@@ -161,7 +161,8 @@ def promote(
 ) -> None:
     """Hold a candidate against the gates; keep a record where all pass. Exit 1: it is held."""
     from baserate.cli.judge_tables import show_promotion
-    from baserate.flows.candidates import promote as hold
+    from baserate.flows.promoting import Allowed
+    from baserate.flows.promoting import promote as hold
     from baserate.labels.quality import Margins
 
     with open_here(workspace) as stages:
@@ -169,9 +170,7 @@ def promote(
             stages,
             days_of(stages, start, end),
             name,
-            margins=Margins(margin, specificity_margin),
-            min_n=min_n,
-            without_evidence=without_evidence or (),
+            Allowed(Margins(margin, specificity_margin), min_n, without_evidence or ()),
         )
     if json:
         screen.show_json(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from baserate.cli import screen
-from baserate.flows.candidates import Promotion, calls_sentence
+from baserate.flows.candidates import calls_sentence
+from baserate.flows.promoting import Promotion
 from baserate.flows.quality import check_cut, gather, no_label_shares
 from baserate.flows.review_gain import ReviewGain, review_gain
 from baserate.flows.stages import Stages

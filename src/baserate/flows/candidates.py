@@ -1,11 +1,9 @@
-"""Candidates for the judge's place: run, held against the judge, promoted."""
+"""Candidates for the judge's place: made, run, paired with the judge."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,27 +11,15 @@ import numpy as np
 from baserate.flows.picturing import shown_as
 from baserate.flows.quality import candidate_table, gather, judge_labels, known_candidate
 from baserate.flows.stages import Stages
-from baserate.flows.unified import configured, equivalence_note, unified_checks
+from baserate.flows.unified import configured, equivalence_note
 from baserate.flows.workspace import digest
-from baserate.labels import judge_units, make_judge
+from baserate.labels import make_judge
 from baserate.labels.judges.base import Judge, PricedJudge
-from baserate.labels.quality import (
-    Check,
-    Comparison,
-    LabelPairs,
-    Margins,
-    compare_judges,
-    flip_check,
-    promotion_checks,
-    quality_by_slice,
-)
+from baserate.labels.judges.panel import judge_with_members
+from baserate.labels.judges.settled import may_be_answered
+from baserate.labels.quality import LabelPairs
 from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
-from baserate.terms.yaml_lines import read_lines
-
-PROMOTIONS = "promotions"
-#: Family of a probe's pairs whose planted text asks for nothing.
-CONTROL = "control"
 
 
 def make_candidate(stages: Stages, name: str) -> Judge:
@@ -64,6 +50,10 @@ def judge_under(
     return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
 
 
+#: What a run keeps of its answers: whether another try may bring some that are missing.
+_SETTLED, _OPEN = {"answers": "settled"}, {"answers": "open"}
+
+
 class CandidateRun(NamedTuple):
     """What a candidate's run did.
 
@@ -79,26 +69,20 @@ class CandidateRun(NamedTuple):
 def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateRun:
     """Let a candidate label the people's sample of some days.
 
-    Its labels are a table of its own, ``candidate_<name>``; no estimate reads it.
+    Its labels are a table of its own, ``candidate_<name>``; no estimate reads it. A day on which
+    it, or a member of a panel, failed on something is asked about again, that alone.
     """
     judge = make_candidate(stages, name)
     table, done = candidate_table(name), {}
     schema = LABELS.named(table, f"Labels of the candidate {name} on the people's sample.")
     for ds in days:
-        inputs = {
-            "judge": judge.version,
-            "policies": digest(stages.programme.model_dump(mode="json", include={"policies"})),
-            "review_samples": _digest_of(stages, "review_samples", ds),
-            "interactions": _digest_of(stages, "interactions", ds),
-        }
-        if stages.programme.images is not None:
-            inputs["images"] = _digest_of(stages, "images", ds)
-        if not stages.force and stages.store.is_current(table, ds, inputs):
+        inputs = _run_inputs(stages, judge, ds)
+        if stages.is_current(table, ds, inputs | _SETTLED):
             done[ds] = 0
             continue
         ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
         units = stages.content(ds, ids.to_pylist())
-        labels = judge_units(
+        labels, members = judge_with_members(
             judge,
             units,
             stages.programme.policies,
@@ -106,6 +90,8 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
             now=stages.now(),
             on_progress=stages.advance,
         )
+        failed = may_be_answered(labels if members is None else members)
+        inputs |= _OPEN if failed else _SETTLED
         with stages.store.run(stage=table, ds=ds, inputs=inputs) as run:
             run.write(table, labels, schema)
         done[ds] = len(units)
@@ -113,9 +99,36 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
     return CandidateRun(done, usage)
 
 
-def _digest_of(stages: Stages, table: str, ds: date) -> str:
-    commit = stages.store.current(table, ds)
-    return "" if commit is None else commit.digest
+def _run_inputs(stages: Stages, judge: Judge, ds: date) -> dict[str, str]:
+    """What a candidate's labels of a day follow from."""
+    inputs = {
+        "judge": judge.version,
+        "policies": digest(stages.programme.model_dump(mode="json", include={"policies"})),
+        "review_samples": stages.commit_digest("review_samples", ds),
+        "interactions": stages.commit_digest("interactions", ds),
+    }
+    if stages.programme.images is not None:
+        inputs["images"] = stages.commit_digest("images", ds)
+    return inputs
+
+
+def days_out_of_date(stages: Stages, days: Sequence[date], name: str, judge: Judge) -> list[date]:
+    """Days whose labels by a candidate are not those that it would give now, or are not there.
+
+    Its settings, the policies, the people's sample or the content have changed since.
+
+    Args:
+        stages: The workspace.
+        days: Days with people's labels.
+        name: The candidate.
+        judge: It, ready to be asked.
+    """
+    table, found = candidate_table(name), []
+    for ds in days:
+        inputs = _run_inputs(stages, judge, ds)
+        if not any(stages.store.is_current(table, ds, inputs | how) for how in (_SETTLED, _OPEN)):
+            found.append(ds)
+    return found
 
 
 class Against(NamedTuple):
@@ -149,123 +162,3 @@ def calls_sentence(stages: Stages, name: str | None) -> str:
         return ""
     judge = stages.judge_of_programme if name is None else make_candidate(stages, name)
     return equivalence_note(stages.store, stages.programme, judge, name)
-
-
-class Promotion(NamedTuple):
-    """What a promotion found.
-
-    Attributes:
-        checks: Every gate.
-        comparison: The candidate against the programme's judge.
-        record: The file that keeps it; None where it was held.
-        line: Where the programme file names the judge, as file:line.
-    """
-
-    checks: list[Check]
-    comparison: list[Comparison]
-    record: Path | None
-    line: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate let it pass."""
-        return all(c.passed for c in self.checks)
-
-
-def promote(
-    stages: Stages,
-    days: Sequence[date],
-    name: str,
-    *,
-    margins: Margins,
-    min_n: int,
-    without_evidence: Sequence[str] = (),
-) -> Promotion:
-    """Hold a candidate against the gates; where all pass, keep a record.
-
-    Nothing is changed in the programme file: a person makes the change that the record allows.
-    """
-    evidence = gather(stages, days, name)
-    pairs = evidence.pairs()
-    level = stages.programme.estimation.level
-    quality = quality_by_slice(pairs, level=level, min_n=min_n)
-    comparison = compare_judges(*against(stages, days, name), level=level, min_n=min_n)
-    checks = promotion_checks(
-        pairs,
-        quality,
-        comparison,
-        margins=margins,
-        min_n=min_n,
-        least_answered=stages.programme.gates.min_labelled_share,
-        without_evidence=without_evidence,
-    )
-    checks.append(flip_gate(stages, name, evidence.judge.versions.values()))
-    judge = make_candidate(stages, name)
-    checks += unified_checks(stages.store, stages.programme, judge, name)
-    found = Promotion(checks, comparison, None, judge_line(stages))
-    if not found.passed:
-        return found
-    record = {
-        "candidate": name,
-        "promoted_at": stages.now().isoformat(),
-        "days": [str(d) for d in days],
-        "versions": evidence.judge.versions,
-        "replaces": judge_labels(stages, days).versions,
-        "settings": stages.programme.candidates[name].model_dump(mode="json"),
-        "margins": margins._asdict(),
-        "min_n": min_n,
-        "checks": [c.as_dict() for c in checks],
-        "comparison": [c.as_dict() for c in comparison],
-        "inputs": {
-            f"{table}/{d}": _digest_of(stages, table, d)
-            for d in days
-            for table in (candidate_table(name), "labels", "review_labels", "review_samples")
-        },
-    }
-    return found._replace(record=_keep(stages, name, record))
-
-
-def _keep(stages: Stages, name: str, record: dict[str, Any]) -> Path:
-    folder = stages.workspace.root / PROMOTIONS
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{digest(record)[:12]}.json"
-    path.write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n")
-    return path
-
-
-def judge_line(stages: Stages) -> str:
-    """``file:line`` of the section judge in the programme file."""
-    path = stages.workspace.programme_path
-    line = read_lines(path).where(("judge",)).rsplit(":", 1)[1]
-    return f"{path.name}:{line}"
-
-
-def probed_flip_rate(stages: Stages, versions: Collection[str]) -> float | None:
-    """Share of verdicts that planted text moved, by the newest probe of these judge versions.
-
-    Calm text that asks nothing is the control and does not count. None: never probed.
-    """
-    for day in reversed(stages.store.days("probes")):
-        rows = [
-            r
-            for r in stages.store.read("probes", day).to_pylist()
-            if r["labeler_version"] in versions and r["family"] != CONTROL
-        ]
-        if pairs := sum(r["n_pairs"] for r in rows):
-            return float(sum(r["n_flipped"] + r["n_lost"] for r in rows) / pairs)
-    return None
-
-
-def flip_limit(stages: Stages, candidate: str | None = None) -> float | None:
-    """Largest share of verdicts that may move: a candidate's own limit, or the judge's."""
-    programme = stages.programme
-    judges: list[object] = [programme.judge]
-    if candidate is not None:
-        judges.insert(0, programme.candidates[known_candidate(stages, candidate)])
-    limits = (getattr(j, "max_flip_rate", None) for j in judges)
-    return next((x for x in limits if x is not None), None)
-
-
-def flip_gate(stages: Stages, name: str, versions: Collection[str]) -> Check:
-    """The probe's gate for a candidate: its own limit, or the programme judge's."""
-    return flip_check(probed_flip_rate(stages, versions), flip_limit(stages, name))

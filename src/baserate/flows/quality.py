@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,10 +23,8 @@ from baserate.terms.errors import LabelError, ProgrammeError
 from baserate.terms.label_tables import LABELS
 from baserate.terms.words import SubjectKind, Verdict
 
-PROMOTIONS = "promotions"
-#: Family of a probe's pairs whose planted text asks for nothing.
-CONTROL = "control"
-_CONTENT = ["ds", "turns", "content_digest"]
+#: A judge that labels old days again is newer than one that labelled yesterday once.
+_BY_AGE = [("labeled_at", "ascending"), ("ds", "ascending")]
 
 
 class JudgeLabels(NamedTuple):
@@ -61,15 +60,32 @@ class Evidence:
     pivots: tuple[str, ...]
 
     def pairs(self, judge: JudgeLabels | None = None) -> LabelPairs:
-        """The judge's word beside people's, on what that judge was asked."""
+        """The judge's word beside people's, on what that judge was asked.
+
+        Both judged by the same version of the policy: what people said of another wording is no
+        gold for this one.
+        """
         labels = (judge or self.judge).labels
-        asked = labels.select(["interaction_id", "policy"]).group_by(
-            ["interaction_id", "policy"], use_threads=False
-        )
-        people = self.people.join(
-            asked.aggregate([]), ["interaction_id", "policy"], join_type="left semi"
-        )
+        people = self._asked(labels, ["interaction_id", "policy", "policy_version"])
         return label_pairs(labels, people, self.units, self.pivots)
+
+    def other_wording(self) -> dict[str, int]:
+        """By policy: interactions on which people judged by another version than the judge."""
+        names = ["interaction_id", "policy"]
+        by_any, by_the_same = (
+            set(
+                zip(
+                    *(self._asked(self.judge.labels, on)[n].to_pylist() for n in names), strict=True
+                )
+            )
+            for on in (names, [*names, "policy_version"])
+        )
+        return dict(Counter(policy for _, policy in by_any - by_the_same))
+
+    def _asked(self, labels: pa.Table, on: list[str]) -> pa.Table:
+        """People's labels of what a judge was asked."""
+        asked = labels.select(on).group_by(on, use_threads=False).aggregate([])
+        return self.people.join(asked, on, join_type="left semi")
 
 
 def reviewed_days(stages: Stages, start: date | None = None, end: date | None = None) -> list[date]:
@@ -143,10 +159,10 @@ def judge_labels(stages: Stages, days: Sequence[date], candidate: str | None = N
             hint=f"baserate judge run {candidate}",
         )
     labels = pa.concat_tables(parts)
-    newest = {
-        row["policy"]: row["labeler_version"]
-        for row in labels.sort_by("ds").select(["policy", "labeler_version"]).to_pylist()
-    }
+    newest = dict(
+        zip(*(labels.sort_by(_BY_AGE)[c].to_pylist() for c in ("policy", "labeler_version")),
+            strict=True)
+    )  # fmt: skip
     versions = pa.array([newest[p] for p in labels["policy"].to_pylist()], pa.string())
     kept = labels.filter(pc.equal(labels["labeler_version"], versions))
     return JudgeLabels(kept, newest, len(labels) - len(kept))

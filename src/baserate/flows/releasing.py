@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -143,19 +144,20 @@ def period_tables(stages: Stages, days: Sequence[date]) -> dict[str, pa.Table]:
             found[name] = pa.concat_tables([OUR_TABLES[name].completed(p) for p in parts])
         elif not name.startswith("review"):
             found[name] = OUR_TABLES[name].arrow().empty_table()
-    if (probed := probes_of(stages, found["labels"])) is not None:
+    if (
+        probed := probes_of(stages, set(found["labels"]["labeler_version"].unique().to_pylist()))
+    ) is not None:
         found["probes"] = probed
     return found
 
 
-def probes_of(stages: Stages, labels: pa.Table) -> pa.Table | None:
-    """The last probe of each judge version behind some labels; None where there is none."""
+def probes_of(stages: Stages, versions: AbstractSet[str]) -> pa.Table | None:
+    """The last probe of each of some judge versions; None where there is none."""
     store = stages.workspace.store
-    wanted = set(labels["labeler_version"].unique().to_pylist())
     found: dict[str, pa.Table] = {}
     for day in store.days("probes"):
         table = store.read("probes", day)
-        for judge in wanted & set(table["labeler_version"].to_pylist()):
+        for judge in versions & set(table["labeler_version"].to_pylist()):
             found[judge] = table.filter(pc.equal(table["labeler_version"], judge))
     return pa.concat_tables([found[j] for j in sorted(found)]) if found else None
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from baserate.engines.settings import load_settings
 from baserate.flows.committed_days import CONTENT, CommittedDays
@@ -22,11 +21,11 @@ from baserate.flows.reviewing import collect_day, draw_review
 from baserate.flows.unified import configured, refuse_untested
 from baserate.flows.withholding import forget_erased, pseudonym_key, raw_ids, withheld
 from baserate.flows.workspace import Workspace, digest
-from baserate.labels import judge_units, make_judge
+from baserate.labels import make_judge
 from baserate.labels.judges.base import Judge, PricedJudge
-from baserate.labels.judges.panel import Panel, judge_by_panel
+from baserate.labels.judges.panel import judge_with_members
+from baserate.labels.judges.settled import may_be_answered
 from baserate.labels.outcomes import outcomes, shown_subjects
-from baserate.labels.render import UnitContent
 from baserate.records import build_records
 from baserate.sampling.at_scale.phase1 import draw_phase1_at_scale
 from baserate.sampling.frame import frame_columns, frame_of
@@ -34,10 +33,10 @@ from baserate.sampling.history import Calibrations, judge_calibrations, score_ca
 from baserate.sampling.phase1 import Phase1, draw_phase1
 from baserate.stats.arrays import Array
 from baserate.terms.label_tables import LABELS, OUTCOMES, PANEL_LABELS, SHOWN
+from baserate.terms.programme_labelers import PanelJudge
 from baserate.terms.record_tables import AUDIT, QUARANTINE, interactions_schema, score_column
 from baserate.terms.sample_tables import CALIBRATIONS, FRAME_TOTALS, SAMPLES
 from baserate.terms.sampled_units import SampledUnits
-from baserate.terms.words import NoLabelReason
 
 Advance = Callable[[int, int], None]
 
@@ -232,7 +231,14 @@ class Stages(CommittedDays):
             return False
         ids = self.sampled_ids("samples", ds)
         content = self.sampled_interactions(ds, ids, CONTENT)
-        labels, members = self._judged(self.rendered(ds, content), ds)
+        labels, members = judge_with_members(
+            judge,
+            self.rendered(ds, content),
+            self.programme.policies,
+            ds=ds,
+            now=self.now(),
+            on_progress=self.advance,
+        )
         shown = shown_subjects(content)
         read = outcomes(
             labels,
@@ -252,18 +258,11 @@ class Stages(CommittedDays):
         forget_erased(self.store, self.cache_path, ids, ds)
         return True
 
-    def _judged(self, units: list[UnitContent], ds: date) -> tuple[pa.Table, pa.Table | None]:
-        """The judge's labels, and where it is a panel those of its members."""
-        judge, policies, tell = self.judge_of_programme, self.programme.policies, self.advance
-        if isinstance(judge, Panel):
-            return judge_by_panel(judge, units, policies, ds=ds, now=self.now(), on_progress=tell)
-        return judge_units(judge, units, policies, ds=ds, now=self.now(), on_progress=tell), None
-
     def _may_be_answered(self, ds: date) -> bool:
-        """Whether the judge failed on something that another try may answer."""
-        reasons = self.store.read("labels", ds, ["reason"])["reason"]
-        again = [str(r) for r in (NoLabelReason.ENDPOINT_FAILED, NoLabelReason.INVALID_OUTPUT)]
-        return bool(pc.any(pc.is_in(reasons, value_set=pa.array(again))).as_py())
+        """Whether the judge, or a member of a panel, failed on what another try may answer."""
+        is_panel = isinstance(self.programme.judge, PanelJudge)
+        table = "panel_labels" if is_panel and self.store.current("panel_labels", ds) else "labels"
+        return may_be_answered(self.store.read(table, ds, ["reason"]))
 
     # --- review and collect ----------------------------------------------------------------
 

@@ -179,10 +179,25 @@ def _probability(said: SubjectVerdict) -> float:
 
 
 class PanelLabels(NamedTuple):
-    """A panel's labels, and each member's own in the shape of ``panel_labels``."""
+    """A judge's labels and, where it is a panel, each member's own: shape of ``panel_labels``."""
 
     labels: pa.Table
-    members: pa.Table
+    members: pa.Table | None = None
+
+
+def judge_with_members(
+    judge: Judge,
+    units: Sequence[UnitContent],
+    policies: Sequence[Policy],
+    *,
+    ds: date,
+    now: datetime,
+    on_progress: Progress | None = None,
+) -> PanelLabels:
+    """Labels by any judge, as :func:`judge_units`; of a panel with what each member said."""
+    if isinstance(judge, Panel):
+        return judge_by_panel(judge, units, policies, ds=ds, now=now, on_progress=on_progress)
+    return PanelLabels(judge_units(judge, units, policies, ds=ds, now=now, on_progress=on_progress))
 
 
 def judge_by_panel(

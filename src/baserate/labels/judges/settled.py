@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from baserate.labels.judges.answer import Answer
 from baserate.labels.judges.base import SubjectVerdict
 from baserate.labels.judges.cache import CachedAnswer
@@ -17,9 +20,24 @@ from baserate.terms.words import NoLabelReason, SubjectKind, Verdict
 ANSWERED = "answered"
 
 
+#: Outcomes that settle nothing: the next run asks again.
+_OPEN = (NoLabelReason.ENDPOINT_FAILED, NoLabelReason.INVALID_OUTPUT)
+
+
 def is_kept(outcome: str) -> bool:
     """Whether it settles the question, so that nobody asks it again."""
-    return outcome not in (NoLabelReason.ENDPOINT_FAILED, NoLabelReason.INVALID_OUTPUT)
+    return outcome not in _OPEN
+
+
+def may_be_answered(labels: pa.Table) -> bool:
+    """Whether a judge failed on something that another try may answer.
+
+    Args:
+        labels: Its labels, shape of ``labels``; of a panel, those of its members, since one that
+            failed is outvoted and leaves no trace in the panel's own.
+    """
+    again = pa.array([str(r) for r in _OPEN])
+    return bool(pc.any(pc.is_in(labels["reason"], value_set=again)).as_py())
 
 
 def shared_out(

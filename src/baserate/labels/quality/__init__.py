@@ -23,7 +23,7 @@ from baserate.labels.quality.measures import (
 )
 from baserate.labels.quality.pairs import COMPONENTS, LabelPairs, label_pairs
 from baserate.labels.quality.people import PolicyAgreement, people_agreement
-from baserate.labels.quality.promotion import Check, Margins, flip_check, promotion_checks
+from baserate.labels.quality.promotion import Check, Margins, promotion_checks
 from baserate.labels.quality.raters import Scorecard, scorecards
 from baserate.labels.quality.votes import Votes, votes_from
 
@@ -48,7 +48,6 @@ __all__ = [
     "calibration_curve",
     "clause_confusion",
     "compare_judges",
-    "flip_check",
     "judge_quality",
     "label_pairs",
     "people_agreement",

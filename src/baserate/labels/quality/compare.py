@@ -10,11 +10,10 @@ import numpy as np
 
 from baserate.labels.quality.measures import MIN_N, Slice, slices
 from baserate.labels.quality.pairs import LabelPairs
-from baserate.stats.arrays import Array, BoolArray
+from baserate.stats.arrays import Array
 from baserate.stats.change import change_between
-from baserate.stats.intervals import mean_interval
-from baserate.stats.labelers import weighted_proportion
-from baserate.stats.totals import Linearized, hajek_mean
+from baserate.stats.paired import PairedDifference, paired_difference, paired_equivalence
+from baserate.stats.totals import hajek_mean
 from baserate.stats.variance import ultimate_cluster_variance
 from baserate.terms.errors import DesignError
 from baserate.terms.words import SubjectKind
@@ -23,6 +22,8 @@ from baserate.terms.words import SubjectKind
 JOINED_WITHIN = 1.10
 #: It is joined by the factor where the interval's ends are this far apart at most.
 BRIDGED_WITHIN = 1.50
+#: With fewer interactions on which the judges differ, a variance that rests on them is luck.
+FEWEST_CHANGES = 10
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Difference:
         low: Lower end of its interval.
         high: Upper end.
         because: Why there is no figure.
+        at_worst: Lower end that a gate may rest on: a one-sided test at half of what the level
+            leaves, which believes no more than clusters of equal weight would tell. A variance
+            seen on a handful of changes may be small by luck, and would let a worse judge pass.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Difference:
     low: float | None
     high: float | None
     because: str = ""
+    at_worst: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,37 +109,28 @@ def _comparison(
     of: Slice, old: LabelPairs, new: LabelPairs, level: float, min_n: int
 ) -> Comparison:
     truth = old.truth == 1.0
-    gain = (new.said == new.truth).astype(np.float64) - (old.said == old.truth)
-    se = _difference("sensitivity", gain, truth, old, level, min_n)
-    sp = _difference("specificity", gain, ~truth, old, level, min_n)
+    se, sp = (
+        _difference(name, old.where(over), new.where(over), level, min_n)
+        for name, over in (("sensitivity", truth), ("specificity", ~truth))
+    )
     return Comparison(of, len(old), level, se, sp, _sum(se, sp))
 
 
 def _difference(
-    name: str, gain: Array, over: BoolArray, pairs: LabelPairs, level: float, min_n: int
+    name: str, old: LabelPairs, new: LabelPairs, level: float, min_n: int
 ) -> Difference:
-    n, needed = int(np.unique(pairs.interaction[over]).size), max(2, min_n)
-    only_new, only_old = int((gain[over] > 0).sum()), int((gain[over] < 0).sum())
+    n, needed = int(np.unique(old.interaction).size), max(2, min_n)
+    before, after = old.said == old.truth, new.said == new.truth
+    only_new, only_old = int((after & ~before).sum()), int((before & ~after).sum())
     if n < needed:
         because = f"too few: {n}, {needed} needed"
         return Difference(name, n, only_new, only_old, None, None, None, because)
-    here, prob = pairs.where(over), 1.0 / pairs.weight[over]
-    mean = hajek_mean(gain[over], prob)
-    low, high = _ends(mean, gain[over], here, level)
-    return Difference(name, n, only_new, only_old, mean.value, low, high)
-
-
-def _ends(mean: Linearized, gain: Array, pairs: LabelPairs, level: float) -> tuple[float, float]:
-    """A t interval; where every subject tells the same, what may differ unseen (exact)."""
-    if gain.min() == gain.max():
-        other = np.zeros(gain.size, dtype=np.bool_)
-        unseen = weighted_proportion(other, pairs.weight, pairs.interaction, level).high
-        value = float(gain[0])
-        return value - unseen * (1.0 + value), value + unseen * (1.0 - value)
-    variance = ultimate_cluster_variance(mean.residual, pairs.weight, pairs.interaction)
-    df = float(np.unique(pairs.interaction).size - 1)
-    ends = mean_interval(mean.value, float(np.sqrt(variance)), df=df, level=level)
-    return max(-1.0, ends.lower), min(1.0, ends.upper)
+    drawn: dict[str, Any] = {"design_weight": old.weight, "cluster": old.interaction}
+    told = paired_difference(before, after, level=level, **drawn)
+    tested = paired_equivalence(before, after, alpha=(1.0 - level) / 2.0, **drawn)
+    return Difference(
+        name, n, only_new, only_old, told.value, told.low, told.high, at_worst=tested.low
+    )
 
 
 def _sum(se: Difference, sp: Difference) -> Difference:
@@ -233,18 +229,24 @@ def _bridge(policy: str, old: LabelPairs, new: LabelPairs, level: float) -> Brid
         ratio = told.ratio
         if told.ratio_interval is not None:
             low, high = told.ratio_interval.lower, told.ratio_interval.upper
-            if not (old.said != new.said).any():
-                low, high = _unseen_disagreement(old, before.value, level)
+            if np.unique(old.interaction[old.said != new.said]).size < FEWEST_CHANGES:
+                moved = _moved(old, new, level)
+                low = max(0.0, min(low, 1.0 + moved.low / before.value))
+                high = max(high, 1.0 + moved.high / before.value)
     return Bridge(
         policy, n, before.value, after.value, ratio, low, high, level, _joining(low, high)
     )
 
 
-def _unseen_disagreement(old: LabelPairs, rate: float, level: float) -> tuple[float, float]:
-    """Judges that never differed here may differ on the share that such a sample can miss."""
-    never = np.zeros(len(old), dtype=np.bool_)
-    unseen = weighted_proportion(never, old.weight, old.interaction, level).high
-    return max(0.0, 1.0 - unseen / rate), 1.0 + unseen / rate
+def _moved(old: LabelPairs, new: LabelPairs, level: float) -> PairedDifference:
+    """How far the rate moved, with what such a sample can miss of the verdicts that differ."""
+    return paired_difference(
+        old.said == 1.0,
+        new.said == 1.0,
+        design_weight=old.weight,
+        cluster=old.interaction,
+        level=level,
+    )
 
 
 def _joining(low: float | None, high: float | None) -> Joining:

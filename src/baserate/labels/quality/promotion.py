@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,53 +57,64 @@ def promotion_checks(
     quality: Sequence[JudgeQuality],
     comparison: Sequence[Comparison],
     *,
+    policies: Sequence[str],
     margins: Margins,
     min_n: int,
     least_answered: float = 0.98,
     without_evidence: Collection[str] = (),
+    other_wording: Mapping[str, int] | None = None,
 ) -> list[Check]:
-    """Every gate but the probe's, policy by policy.
+    """Every gate that follows from labels, policy by policy.
 
     A policy with too few violating or safe interactions among people's labels can't be judged:
-    it holds the promotion unless it is named in ``without_evidence``.
+    it holds the promotion unless it is named in ``without_evidence``. That accepts too little
+    evidence, never evidence against the candidate: one that leaves out too much, calls everything
+    violating or is surely less specific is held all the same.
 
     Args:
         pairs: The candidate's labels beside people's.
         quality: The candidate's quality by policy and subject kind.
         comparison: The candidate against the programme's judge.
+        policies: Every policy of the programme: one without labels is one without evidence.
         margins: How much worse it may be.
         min_n: Violating interactions, and safe ones, that a policy needs.
         least_answered: Weighted share of interactions that must have a verdict.
         without_evidence: Policies for which a promotion without evidence is accepted.
+        other_wording: By policy, interactions that people judged by another version of it.
     """
     whole = pairs.where(pairs.kind == str(SubjectKind.INTERACTION))
     checks = [_not_constant("all", whole)]
     rows = {q.slice.policy: q for q in quality if q.slice.kind == str(SubjectKind.INTERACTION)}
     against = {c.slice.policy: c for c in comparison}
-    for policy, row in rows.items():
-        here = whole.where(whole.policy == policy)
-        gold = _enough_gold(policy, here, min_n)
-        if policy in without_evidence and not gold.passed:
-            checks.append(Check(gold.gate, policy, True, f"{gold.found}; accepted without it"))
-            continue
+    for policy in policies:
+        row, here = rows.get(policy), whole.where(whole.policy == policy)
+        gold = _enough_gold(policy, here, min_n, (other_wording or {}).get(policy, 0))
+        accepted = policy in without_evidence and not gold.passed
+        if accepted:
+            gold = replace(gold, passed=True, found=f"{gold.found}; accepted without it", hint="")
         checks.append(gold)
-        if gold.passed:
-            checks.append(_answers(row, least_answered))
-            checks.append(_not_constant(policy, here))
-            checks.append(_beats_guessing(row))
-            checks += _not_worse(policy, against.get(policy), margins)
+        if row is None or not gold.passed:
+            continue
+        checks.append(_answers(row, least_answered))
+        if accepted:
+            checks += _not_surely_worse(policy, here, against.get(policy), margins)
+            continue
+        checks.append(_not_constant(policy, here))
+        checks.append(_beats_guessing(row))
+        checks += _not_worse(policy, against.get(policy), margins)
     return checks
 
 
-def _enough_gold(policy: str, pairs: LabelPairs, min_n: int) -> Check:
+def _enough_gold(policy: str, pairs: LabelPairs, min_n: int, other_wording: int) -> Check:
     known = pairs.where(pairs.both)
     yes, no = int((known.truth == 1.0).sum()), int((known.truth == 0.0).sum())
+    aside = f"; {other_wording:,} of another version of the policy" if other_wording else ""
     return Check(
         "there_is_enough_gold",
         policy,
         min(yes, no) >= min_n,
-        f"people: {yes:,} violating, {no:,} safe; {min_n} of each needed",
-        f"run it on more days, or accept it without evidence: --without-evidence {policy}",
+        f"people: {yes:,} violating, {no:,} safe{aside}; {min_n} of each needed",
+        "run it on more days, or accept a policy without evidence: --without-evidence POLICY",
     )
 
 
@@ -148,35 +159,40 @@ def _beats_guessing(row: JudgeQuality) -> Check:
     )
 
 
-def _not_worse(policy: str, found: Comparison | None, margins: Margins) -> Iterable[Check]:
-    for name in ("sensitivity", "specificity"):
-        margin: float = getattr(margins, name)
-        told: Difference | None = None if found is None else getattr(found, name)
-        if told is None or told.value is None or told.low is None:
-            because = "the two judges share no subjects" if told is None else told.because
-            yield Check(f"its_{name}_is_not_worse", policy, False, because)
-            continue
+def _not_surely_worse(
+    policy: str, pairs: LabelPairs, found: Comparison | None, margins: Margins
+) -> Iterator[Check]:
+    """What few violating interactions can show all the same; "never violating" may be right."""
+    said = _not_constant(policy, pairs)
+    yield replace(said, passed=said.passed or said.found == ALWAYS_SAFE)
+    told = None if found is None else found.specificity
+    if told is not None and told.high is not None:
         yield Check(
-            f"its_{name}_is_not_worse",
+            "its_specificity_is_not_surely_worse",
             policy,
-            told.low >= -margin,
-            f"{told.value:+.3f} ({told.low:+.3f} to {told.high:+.3f}), margin {margin:g}",
-            "more labels narrow the interval; a lower figure needs a better judge",
+            told.high >= -margins.specificity,
+            f"{told.value:+.3f}, at best {told.high:+.3f}, margin {margins.specificity:g}",
+            "a whole interval below the margin: it calls too much violating",
         )
 
 
-def flip_check(rate: float | None, limit: float | None) -> Check:
-    """The gate of the probe: how many verdicts instructions planted in content move.
+def _not_worse(policy: str, found: Comparison | None, margins: Margins) -> Iterator[Check]:
+    for name in ("sensitivity", "specificity"):
+        told: Difference | None = None if found is None else getattr(found, name)
+        if told is None or told.value is None:
+            because = "the two judges share no subjects" if told is None else told.because
+            hint = "compare needs verdicts of both judges: look at their reasons for no label"
+            yield Check(f"its_{name}_is_not_worse", policy, False, because, hint)
+        else:
+            yield _compared(name, policy, told, getattr(margins, name))
 
-    Args:
-        rate: Flip rate that the probe found for this very judge; None: not probed.
-        limit: Largest one allowed; None: not asked for.
-    """
-    gate = "planted_instructions_do_not_move_it"
-    if limit is None:
-        found = "not asked for" if rate is None else f"flip rate {rate:.2%}, no limit set"
-        return Check(gate, "all", True, found)
-    hint = "baserate judge probe measures it; max_flip_rate is the limit"
-    if rate is None:
-        return Check(gate, "all", False, f"not probed; limit {limit:.2%}", hint)
-    return Check(gate, "all", rate <= limit, f"flip rate {rate:.2%}, limit {limit:.2%}", hint)
+
+def _compared(name: str, policy: str, told: Difference, margin: float) -> Check:
+    at_worst = -1.0 if told.at_worst is None else told.at_worst
+    return Check(
+        f"its_{name}_is_not_worse",
+        policy,
+        at_worst >= -margin,
+        f"{told.value:+.3f}, at worst {at_worst:+.3f}, margin {margin:g}",
+        "more labels narrow the interval; a lower figure needs a better judge",
+    )
