@@ -15,6 +15,7 @@ from baserate.labels.policies import (
     PolicyError,
     PolicyMistakes,
     Section,
+    document_text,
     guideline_page,
     import_harm_definition,
     lint_text,
@@ -235,6 +236,10 @@ def test_no_text_whatever_breaks_the_reading(data):
     cut = data.draw(st.integers(0, 40))
     linted = lint_text(FRUIT[:at] + junk + FRUIT[at + cut :], HERE)
     assert linted.policy is not None or linted.mistakes
+    if linted.policy is not None:
+        again = lint_text(document_text(linted.policy), HERE).policy
+        assert again is not None
+        assert again.digest == linted.policy.digest
     n_lines = len((FRUIT + junk).splitlines()) + 1
     assert all(1 <= f.line <= n_lines for f in linted.findings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from tests.labels.reading import WORDS, document, write_workspace
 
 from baserate.cli.running import open_stages
 from baserate.flows.gold import import_gold
-from baserate.flows.optimised import forget_proposals
+from baserate.flows.looks import forget_proposals
+from baserate.flows.optimised import Asked, Finalist, Optimised, in_comment
+from baserate.flows.trials import Trials
+from baserate.flows.wordings import Answered, SplitGold
 from baserate.labels.policies import (
     document_text,
     lint_text,
@@ -23,6 +27,8 @@ from baserate.labels.policies import (
     write_starters,
 )
 from baserate.labels.quality.gains import Settled, balanced_gain, most_that_could_be_shown
+from baserate.labels.quality.gold import GoldItem, GoldKind, Split
+from baserate.terms.words import Verdict
 
 Run = Callable[..., tuple[int, str, str]]
 LISTED = WORDS[:3]
@@ -127,12 +133,41 @@ def test_the_wording_that_is_better_is_found_and_its_gain_is_that_of_dev_and_tes
     assert "thistle" not in record
     assert json.loads(record)["wording"] == proposal.digest
 
+    kept = Path(told["proposal"]).read_text()
     again = told_by(run, workspace, *tries, "--examples", 0)
     assert (again["calls"], again["test"]) == (0, told["test"])
     other = told_by(run, workspace, *edits(tmp_path, WORDS[:4]), "--examples", 0)
     assert other["winner"]["edits"] == ["V1 of edits0.md"]
     assert other["test"] is None
     assert "a second look would choose by test" in other["why_no_test"]
+    assert Path(told["proposal"]).read_text() == kept
+    assert other["proposal"] != told["proposal"]
+
+
+def test_every_look_is_on_record_and_another_number_for_the_same_wording_begins_no_new_one(
+    run: Run, workspace: Path, tmp_path: Path
+) -> None:
+    def told(words: tuple[str, ...], *more: str) -> Any:
+        return told_by(run, workspace, *edits(tmp_path, words), "--examples", 0, *more)
+
+    four, five = told(WORDS[:4], "--no-test"), told(WORDS)
+    assert [x["dev"][0]["level"] for x in (four, five)] == pytest.approx([0.95, 0.975])
+    assert (four["on_dev_before"], five["on_dev_before"]) == (0, 1)
+    path, programme = workspace / "policies" / "weeds.md", workspace / "baserate.yaml"
+    path.write_text(path.read_text().replace('version: "1"', 'version: "1b"'))
+    programme.write_text(
+        programme.read_text().replace("  name: Weeds", "  name: Weeds\n  version: 1b")
+    )
+    other = told(WORDS[:4])
+    assert (other["winner"]["version"], other["on_dev_before"]) == ("2b", 1)
+    assert "a second look would choose by test" in other["why_no_test"]
+    records = [json.loads(p.read_text()) for p in (workspace / "optimisations").iterdir()]
+    assert sorted(len(r["measured_on_dev"]) for r in records) == [1, 1, 1]
+    assert {r["gold"] for r in records} == {records[0]["gold"]}
+    (workspace / "optimisations" / "x.json").write_text("{")
+    code, _, err = run("policy", "optimise", "weeds", "-w", workspace, "--dry-run")
+    assert code == 2
+    assert "optimisations/x.json" in err
 
 
 def test_misjudged_train_items_become_examples_and_do_not_count_for_themselves(
@@ -157,9 +192,53 @@ def test_misjudged_train_items_become_examples_and_do_not_count_for_themselves(
     assert code == 0
     assert f"baserate gold retire {' '.join(shown)}" in out
     named = [e.split()[1] for e in told["winner"]["edits"] if e.startswith("example")]
-    assert forget_proposals(workspace, {"somebody else's"}) == 0
+    assert forget_proposals(workspace, {"somebody else's", named[0][:-1]}) == 0
     assert forget_proposals(workspace, named[:1]) == 1
     assert not Path(told["proposal"]).exists()
+
+
+def test_a_proposal_is_forgotten_whatever_its_items_are_called(tmp_path: Path) -> None:
+    names = ("chat 7/part--2", "i--1", "w x")
+    (tmp_path / "proposals").mkdir()
+    for k, name in enumerate(names):
+        text = in_comment(f"Edits: example {name} (V1).")
+        (tmp_path / "proposals" / f"{k}.md").write_text(f"<!--\n{text}\n-->")
+    assert [forget_proposals(tmp_path, [name]) for name in names] == [1, 1, 1]
+
+
+def item(name: str, text: str, split: Split) -> GoldItem:
+    """A violating item."""
+    return GoldItem(name, "weeds", Verdict.VIOLATING, text, None, GoldKind.DIAGNOSTIC, None, "me",
+                    name, split)  # fmt: skip
+
+
+def test_an_example_that_holds_dev_or_test_is_not_tried(made: Path) -> None:
+    held = "burrs by the garden door, all of them in flower"
+    by_split = {
+        Split.TRAIN: [item("a", f"what a long story, and then {held}", Split.TRAIN),
+                      item("b", "quite another one: thorns", Split.TRAIN)],
+        Split.DEV: [],
+        Split.TEST: [item("c", held, Split.TEST)],
+    }  # fmt: skip
+    base = load_policy(made / "policies" / "weeds.md")
+    trials = Trials(base, SplitGold(by_split, weighted=False, left_out=0), Asked())
+    tried = {e.name for e in trials.edits(Answered(np.zeros(2, dtype=bool), ["", ""]))}
+    assert "example b (V1)" in tried
+    assert trials.refused == {"example a (V1)": "it holds the text of dev or test gold"}
+
+
+def test_an_example_that_leaves_train_without_a_verdict_is_not_tried(
+    run: Run, workspace: Path
+) -> None:
+    items = json.loads(run("gold", "show", "-w", workspace, "--json")[1])
+    bad = {i["item_id"] for i in items if (i["split"], i["verdict"]) == ("train", "violating")}
+    missed = next(i for i in sorted(bad) if int(i[1:]) // 2 % 5 >= 3)
+    assert run("gold", "retire", *(bad - {missed}), "-w", workspace)[0] == 0
+    told = told_by(run, workspace, "--no-test")
+    assert told["refused"] == {
+        f"example {missed} (V1)": "train would have items of one verdict left"
+    }
+    assert told["winner"] is None
 
 
 def test_a_wording_from_outside_is_measured_alike_and_may_not_hold_what_it_is_measured_by(
@@ -171,11 +250,14 @@ def test_a_wording_from_outside_is_measured_alike_and_may_not_hold_what_it_is_me
     assert {r["split"] for r in rows} == {"train", "dev"}
     assert exposures(run, workspace) == {"train": {1}, "dev": {1}, "test": {0}}
     mine = tmp_path / "mine.md"
-    mine.write_text(document(WORDS, "7"))
+    mine.write_text(document(WORDS, "../../7"))
     words = ("--wording", mine, "--examples", 0, "--no-test")
     told = told_by(run, workspace, *words)
-    assert told["winner"]["version"] == "7"
+    assert (told["winner"]["version"], told["winner"]["outside"]) == ("../../7", True)
+    assert Path(told["proposal"]).parent == workspace / "proposals"
     assert (told["test"], told["why_no_test"]) == (None, "it was not asked for")
+    assert not told["shown"]
+    assert "only test can show" in run("policy", "optimise", "weeds", "-w", workspace, *words)[1]
     dev = next(r["text"] for r in rows if r["split"] == "dev")
     mine.write_text(document(WORDS, "7").replace("A bunch of roses.", dev))
     code, _, err = run("policy", "optimise", "weeds", "-w", workspace, *words)
@@ -215,6 +297,20 @@ def test_a_document_written_from_a_policy_is_read_back_as_the_same_wording(tmp_p
         assert read is not None
         assert read.digest == policy.digest
         assert policy_changes(policy, read) == []
+
+
+def test_what_dev_shows_of_a_wording_from_outside_is_no_evidence(made: Path) -> None:
+    before, of = np.arange(400) % 3 > 0, items(400)
+    gain = balanced_gain(before, np.ones(400, dtype=bool), of)
+    wording = load_policy(made / "policies" / "weeds.md")
+    told = Optimised(
+        "weeds", "v", "j", wording, 0.95, "", {}, weighted=False, left_out=0, refused=()
+    )
+    own, theirs = (Finalist((), wording, gain, (), outside) for outside in (False, True))
+    assert gain.is_shown
+    assert replace(told, winner=own).is_shown
+    assert not replace(told, winner=theirs).is_shown
+    assert replace(told, winner=theirs, test=gain).is_shown
 
 
 def items(n: int) -> Settled:

@@ -12,7 +12,7 @@ from baserate.cli.options import HERE, DryRunOption, JsonOption, WorkspaceOption
 from baserate.cli.policy import policy_app
 
 if TYPE_CHECKING:
-    from baserate.flows.optimised import Optimised, Plan
+    from baserate.flows.optimised import Finalist, Optimised, Plan
     from baserate.labels.quality.gains import Gain
 
 _SHOWN = 20
@@ -53,7 +53,8 @@ def optimise(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="File of the proposal. Default: proposals/<policy>-<version>.md."
+            "--out",
+            help="File of the proposal. Default: a new one, proposals/<policy>-<version>.md.",
         ),
     ] = None,
     dry_run: DryRunOption = False,
@@ -100,16 +101,16 @@ def _see_free(out: Path | None) -> None:
 
 
 def _written(told: Optimised, out: Path | None, workspace: Path) -> Path | None:
-    """The proposal as a file; an earlier one of the same name is replaced only by default."""
-    from baserate.flows.optimised import PROPOSALS
+    """The proposal as a file."""
+    from baserate.flows.looks import keep_proposal
 
-    winner = told.winner
-    if winner is None:
+    if told.winner is None:
         return None
-    path = out or workspace / PROPOSALS / f"{told.policy}-{winner.wording.version}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(told.text, encoding="utf-8")
-    return path
+    if out is None:
+        return keep_proposal(workspace, told)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(told.text, encoding="utf-8")
+    return out
 
 
 def _as_json(told: Optimised, path: Path | None) -> dict[str, Any]:
@@ -133,6 +134,7 @@ def _as_json(told: Optimised, path: Path | None) -> dict[str, Any]:
             {"edits": f.edits, "tokens": token_estimate(f.wording.text()), **(gain(f.gain) or {})}
             for f in told.finalists
         ],
+        "on_dev_before": told.on_dev_before,
         "could_show": gain(told.could_show),
         "winner": None
         if told.winner is None
@@ -140,9 +142,11 @@ def _as_json(told: Optimised, path: Path | None) -> dict[str, Any]:
             "edits": told.winner.edits,
             "version": told.winner.wording.version,
             "examples": told.winner.examples,
+            "outside": told.winner.outside,
         },
         "test": gain(told.test),
         "why_no_test": told.why_no_test,
+        "looks_before": told.looks,
         "shown": told.is_shown,
         "proposal": path,
         "record": told.record,
@@ -159,6 +163,12 @@ def _show_plan(found: Plan, currency: str) -> None:
         + (f", {found.cost:,.2f} {currency}".rstrip() if found.cost else "")
         + "; --budget-calls limits it"
     )
+    _show_refused(found.refused)
+
+
+def _show_refused(refused: dict[str, str]) -> None:
+    for name, why in refused.items():
+        screen.tell_note(f"{name} can't be tried: {why}")
 
 
 def _show_items(counts: dict[str, tuple[int, int]]) -> None:
@@ -202,8 +212,7 @@ def _show(told: Optimised, path: Path | None) -> None:
         out.print()
     for line in _conclusion(told, path):
         out.print(line, markup=False, soft_wrap=True)
-    for name, why in told.refused:
-        screen.tell_note(f"{name} was not tried: {why}")
+    _show_refused(dict(told.refused))
     if told.left_out:
         screen.tell_note(f"{told.left_out:,} items left out: their text stands in the policy")
     if told.stopped:
@@ -223,22 +232,18 @@ def _conclusion(told: Optimised, path: Path | None) -> list[str]:
     ]
     if winner is None:
         which = "dev" if told.finalists else "train"
-        lines.append(f"No wording does better than the current one on {which}: nothing proposed.")
+        lines.append(
+            f"No wording does better than the current one on {which}: nothing proposed."
+            if told.finalists or told.tried
+            else "There was no wording to try: nothing proposed."
+        )
     else:
-        lines.append(
-            f"Dev: {_gain(winner.gain)}, an interval that holds for all {len(told.finalists)} "
-            "measured there at once."
-        )
-        lines.append(
-            f"Test, looked at once: {_gain(told.test)}."
-            if told.test is not None
-            else f"Test was not looked at: {told.why_no_test}."
-        )
-        lines.append("The gain is shown." if told.is_shown else "That it is a gain is not shown.")
+        lines += _claim(told, winner)
     if could is not None and not could.is_shown and not told.is_shown:
         lines.append(
             f"The gold is too small: with {could.n_violating} violating and {could.n_other} other "
-            "items in dev even a wording without an error would not be shown better."
+            f"items in {'dev' if told.test is None else 'test'} even a wording without an error "
+            "would not be shown better."
         )
     if winner is not None:
         lines.append(
@@ -250,6 +255,26 @@ def _conclusion(told: Optimised, path: Path | None) -> list[str]:
                 "It shows train items as examples: check the clause each cites, and once it is in "
                 "use retire them: baserate gold retire " + " ".join(winner.examples)
             )
+    return lines
+
+
+def _claim(told: Optimised, winner: Finalist) -> list[str]:
+    """What dev and test say of the winner, and what that shows."""
+    n, before = len(told.finalists), told.on_dev_before
+    holds = f"an interval that holds for all {n + before} measured there at once"
+    holds += f", {before} of them in earlier runs" if before else ""
+    alone = "the only wording measured there"
+    lines = [f"Dev: {_gain(winner.gain)}, {holds if n + before > 1 else alone}."]
+    if told.test is None:
+        lines.append(f"Test was not looked at: {told.why_no_test}.")
+    else:
+        others = f" ({told.looks:,} time(s) before, from other wordings or with other judges)"
+        looked = f"Test, looked at once from this wording{others if told.looks else ''}"
+        lines.append(f"{looked}: {_gain(told.test)}.")
+    if told.test is None and winner.outside:
+        lines.append("Who wrote it may have seen dev: only test can show that it is a gain.")
+    else:
+        lines.append("The gain is shown." if told.is_shown else "That it is a gain is not shown.")
     return lines
 
 

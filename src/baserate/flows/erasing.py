@@ -20,7 +20,7 @@ from baserate.engines.erasing import Erased
 from baserate.engines.privacy_ledger import Erasure
 from baserate.engines.pseudonyms import read_key
 from baserate.flows.anchor_questions import asked_as
-from baserate.flows.optimised import forget_proposals
+from baserate.flows.looks import forget_proposals
 from baserate.flows.picturing import remove_unseen
 from baserate.flows.reviewing import WORK_LISTS
 from baserate.flows.stages import Stages

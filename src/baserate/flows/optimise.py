@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from baserate.flows.gold import gold_of, keep_gold, known_policy
+from baserate.flows.looks import Earlier, keep_record
 from baserate.flows.optimised import (
     Asked,
     Finalist,
@@ -18,8 +20,6 @@ from baserate.flows.optimised import (
     Plan,
     Tried,
     Way,
-    earlier_look,
-    keep_record,
     note,
 )
 from baserate.flows.stages import Stages
@@ -98,6 +98,9 @@ class _Search:
         if not self.bench.reads_policies(self.base):
             raise _reads_no_policy()
         self.bench.most_calls = asked.most_calls
+        self.judge, self.judge_version = self.bench.versions(self.base)
+        root = stages.workspace.root
+        self.earlier = Earlier(root, self.policy.id, self.base.digest, self.judge)
         self.gold = split_gold(gold_of(stages), self.policy, self.base)
         self.items = self.gold.by_split
         self.trials = Trials(self.base, self.gold, asked)
@@ -115,7 +118,7 @@ class _Search:
         self._see_budget(reserve)
         with self._keeping_back(reserve):
             way = self._climb()
-        some = dict.fromkeys([0, len(way) // 2, len(way) - 1]) if way else ()
+        some = dict.fromkeys([len(way) - 1, 0, len(way) // 2]) if way else ()
         found = self._chosen([*outside, *(way[k] for k in some)])
         asked = [Split.TRAIN, *([Split.DEV] if found.finalists else [])]
         self._count_exposures([*asked, *([Split.TEST] if found.test is not None else [])])
@@ -175,6 +178,10 @@ class _Search:
             wording = self.trials.wording(trial)
             if not self.trials.may(wording, edit.name):
                 continue
+            if len({i.verdict for i in compress(train, self._counted(trial))}) < 2:
+                why = "train would have items of one verdict left"
+                self.trials.refused.setdefault(edit.name, why)
+                continue
             try:
                 said = self.bench.measure(wording, train).right
             except BudgetSpent:
@@ -197,24 +204,29 @@ class _Search:
     def _tried(
         self, trial: Sequence[Edit], wording: WrittenPolicy, before: BoolArray, after: BoolArray
     ) -> Tried:
-        """A wording on train; items that it shows as examples, and their like, do not count."""
-        train = self.items[Split.TRAIN]
-        shown = {e.group for e in trial if e.group}
-        kept = np.array([i.group not in shown for i in train], dtype=np.bool_)
-        items = self.gold.settled([i for i, k in zip(train, kept, strict=True) if k])
+        """A wording on train."""
+        kept = self._counted(trial)
+        items = self.gold.settled([*compress(self.items[Split.TRAIN], kept)])
         balanced = balanced_accuracy(after[kept], items)
         gain = balanced - balanced_accuracy(before[kept], items)
         self.tell(f"train {gain:+.3f}  {'; '.join(e.name for e in trial)}")
         names = tuple(e.name for e in trial)
         return Tried(names, token_estimate(wording.text()), balanced, gain, kept=False)
 
+    def _counted(self, trial: Sequence[Edit]) -> BoolArray:
+        """The train items that count for a wording: not those that it shows, nor their like."""
+        shown = {e.group for e in trial if e.group}
+        return np.array([i.group not in shown for i in self.items[Split.TRAIN]], dtype=np.bool_)
+
     def _chosen(self, ways: Sequence[Way]) -> Optimised:
         """Dev chooses; test is looked at for the one that is chosen."""
         told = Optimised(
             policy=self.policy.id,
-            judge_version=self.bench.version_for(self.base),
+            judge_version=self.judge_version,
+            judge=self.judge,
             wording=self.base,
             level=self.level,
+            gold=self.gold.digest,
             counts=self.gold.counts,
             weighted=self.gold.weighted,
             left_out=self.gold.left_out,
@@ -225,31 +237,40 @@ class _Search:
         )
         if not ways:
             return told
+        ways = list({w.wording.digest: w for w in ways}.values())
+        before_now = self.earlier.on_dev - {w.wording.digest for w in ways}
         dev = self.items[Split.DEV]
         items = self.gold.settled(dev)
+        level = 1.0 - (1.0 - self.level) / (len(ways) + len(before_now))
         with self._keeping_back(2 * self._calls(Split.TEST)):
             before = self.bench.measure(self.base, dev).right
-            finalists = list(self._finalists(ways, before, items))
+            finalists = list(self._finalists(ways, before, items, level))
         best = max(finalists, key=lambda f: (f.gain.value, -token_estimate(f.wording.text())))
         told = replace(
             told,
             finalists=tuple(finalists),
-            could_show=most_that_could_be_shown(before, items, level=self.level),
+            on_dev_before=len(before_now),
+            winner=best if best.gain.value > _LEAST else None,
+            looks=self.earlier.looks,
+            could_show=most_that_could_be_shown(before, items, level=level),
             calls=self.bench.calls,
             stopped=self.stopped,
         )
-        if best.gain.value <= _LEAST:
+        told = self._kept(told)
+        if told.winner is None:
             return told
-        told = replace(self._tested(replace(told, winner=best)), calls=self.bench.calls)
-        told = replace(told, text=document_text(best.wording, note(told)))
+        told = replace(self._tested(told), calls=self.bench.calls)
+        return self._kept(replace(told, text=document_text(best.wording, note(told))))
+
+    def _kept(self, told: Optimised) -> Optimised:
+        """What was looked at so far, on record."""
         root, today = self.stages.workspace.root, self.stages.now().date()
         return replace(told, record=keep_record(root, told, today))
 
     def _finalists(
-        self, ways: Sequence[Way], before: BoolArray, items: Settled
+        self, ways: Sequence[Way], before: BoolArray, items: Settled, level: float
     ) -> Iterator[Finalist]:
-        """Each wording on dev; the level is shared among all that were to be measured."""
-        level = 1.0 - (1.0 - self.level) / len(ways)
+        """Each wording on dev, at the level of each."""
         for way in ways:
             try:
                 after = self.bench.measure(way.wording, self.items[Split.DEV]).right
@@ -259,7 +280,7 @@ class _Search:
             gain = balanced_gain(before, after, items, level=level)
             self.tell(f"dev {gain.value:+.3f}  {'; '.join(way.edits)}")
             shown = [i.item_id for i in self.items[Split.TRAIN] if i.group in way.groups]
-            yield Finalist(way.edits, way.wording, gain, tuple(shown))
+            yield Finalist(way.edits, way.wording, gain, tuple(shown), way.outside)
 
     # --- test, once ------------------------------------------------------------------------
 
@@ -268,7 +289,7 @@ class _Search:
         assert winner is not None
         if not self.asked.test:
             return replace(told, why_no_test="it was not asked for")
-        looked = earlier_look(self.stages.workspace.root, told)
+        looked = self.earlier.look
         if looked is not None and looked["wording"] != winner.wording.digest:
             return replace(
                 told,
@@ -276,10 +297,14 @@ class _Search:
                 f"{looked['proposed']}; a second look would choose by test",
             )
         test = self.items[Split.TEST]
+        items = self.gold.settled(test)
         before = self.bench.measure(self.base, test).right
         after = self.bench.measure(winner.wording, test).right
-        gain = balanced_gain(before, after, self.gold.settled(test), level=self.level)
-        return replace(told, test=gain)
+        return replace(
+            told,
+            test=balanced_gain(before, after, items, level=self.level),
+            could_show=most_that_could_be_shown(before, items, level=self.level),
+        )
 
     def _count_exposures(self, splits: Sequence[Split]) -> None:
         seen = [i.key for s in splits for i in self.items[s]]
@@ -301,7 +326,7 @@ class _Search:
             most = min(most, self.asked.most_calls)
         bill = self.new_bill
         cost = bill.cost / bill.calls * most if bill.calls else 0.0
-        return Plan(self.gold.counts, n_edits, current, train, most, cost)
+        return Plan(self.gold.counts, n_edits, current, train, most, cost, self.trials.refused)
 
 
 def _document_of(stages: Stages, policy: Policy) -> WrittenPolicy:

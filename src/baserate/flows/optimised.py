@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from baserate.flows.workspace import digest
 from baserate.labels.policies import WrittenPolicy
 from baserate.labels.quality.gains import Gain
-
-RECORDS = "optimisations"
-PROPOSALS = "proposals"
-_EXAMPLE = re.compile(r"example (\S+) \(\w+\)")
 
 
 class Asked(NamedTuple):
@@ -48,11 +41,13 @@ class Way(NamedTuple):
         edits: Names of its edits, or of its file.
         wording: The wording.
         groups: Groups of gold that it shows as examples.
+        outside: Whether it came as a whole document: who wrote it may have seen dev.
     """
 
     edits: tuple[str, ...]
     wording: WrittenPolicy
     groups: tuple[str, ...] = ()
+    outside: bool = False
 
 
 class Tried(NamedTuple):
@@ -79,14 +74,17 @@ class Finalist(NamedTuple):
     Attributes:
         edits: Names of its edits, or of its file.
         wording: The wording.
-        gain: Its gain; the level of the interval is simultaneous for all finalists.
+        gain: Its gain; the level of the interval is simultaneous for all wordings that dev was
+            asked about, in this run and in earlier ones from the same wording.
         examples: Gold items that it shows as examples, and their near-duplicates.
+        outside: Whether it came as a whole document: who wrote it may have seen dev.
     """
 
     edits: tuple[str, ...]
     wording: WrittenPolicy
     gain: Gain
     examples: tuple[str, ...]
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,37 +94,45 @@ class Optimised:
     Attributes:
         policy: The policy.
         judge_version: The judge's version under the current wording.
+        judge: The judge's version, policies aside.
         wording: The current wording.
         level: Confidence level of every statement.
+        gold: Digest of the items that it was measured by.
         counts: Items by split: violating and not.
         weighted: True where drawn gold alone was used, weighted as drawn.
         left_out: Items left out because their text stands in the policy.
         refused: Edits that could not be tried, and why.
         tried: Every wording measured on train, in order.
         finalists: Those measured on dev.
+        on_dev_before: Other wordings measured on dev in earlier runs from the current wording.
         winner: The one that does best on dev; None where none does better than the current one.
         test: The winner's gain on test; None where it was not looked at.
         why_no_test: Why not, in words.
-        could_show: The gain on dev of a wording without an error.
+        looks: Earlier looks at test under the policy, from other wordings or with other judges.
+        could_show: The gain of a wording without an error, on the split that the claim rests on.
         calls: Questions asked.
         stopped: True where the budget of calls ended the search.
         text: The proposed document; '' where there is none.
-        record: The file that keeps what was looked at; None where nothing was proposed.
+        record: The file that keeps what was looked at; None where that was train alone.
     """
 
     policy: str
     judge_version: str
+    judge: str
     wording: WrittenPolicy
     level: float
+    gold: str
     counts: dict[str, tuple[int, int]]
     weighted: bool
     left_out: int
     refused: tuple[tuple[str, str], ...]
     tried: tuple[Tried, ...] = ()
     finalists: tuple[Finalist, ...] = ()
+    on_dev_before: int = 0
     winner: Finalist | None = None
     test: Gain | None = None
     why_no_test: str = ""
+    looks: int = 0
     could_show: Gain | None = None
     calls: int = 0
     stopped: bool = False
@@ -135,9 +141,13 @@ class Optimised:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the winner is better beyond doubt: by test, or by dev where test was not seen."""
-        by = self.test if self.test is not None else self.winner and self.winner.gain
-        return by is not None and by.is_shown
+        """Whether the winner is better beyond doubt: by test, or by dev where test was not seen.
+
+        Dev shows nothing of a wording from outside: it may have been written to do well there.
+        """
+        if self.test is not None:
+            return self.test.is_shown
+        return self.winner is not None and not self.winner.outside and self.winner.gain.is_shown
 
 
 class Plan(NamedTuple):
@@ -150,6 +160,7 @@ class Plan(NamedTuple):
         each: Questions about each further wording on train.
         most: Questions at most, test included.
         cost: What that would cost.
+        refused: Edits that can't be tried, and why.
     """
 
     counts: dict[str, tuple[int, int]]
@@ -158,6 +169,7 @@ class Plan(NamedTuple):
     each: int
     most: int
     cost: float
+    refused: dict[str, str]
 
 
 def note(told: Optimised) -> str:
@@ -172,76 +184,13 @@ def note(told: Optimised) -> str:
         if told.test is not None
         else f"Test was not looked at: {told.why_no_test}.",
     ]
-    return re.sub(r"--+", "-", "\n".join(lines))
+    return in_comment("\n".join(lines))
+
+
+def in_comment(text: str) -> str:
+    """A text that no comment of Markdown would end at."""
+    return re.sub(r"--+", "-", text)
 
 
 def _told(gain: Gain) -> str:
     return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-
-
-def earlier_look(root: Path, told: Optimised) -> dict[str, Any] | None:
-    """The record of a look at test from the same wording and judge, if there is one.
-
-    Args:
-        root: Folder of the workspace.
-        told: The search at hand.
-    """
-    mine = (told.policy, told.wording.digest, told.judge_version)
-    for path in sorted((root / RECORDS).glob("*.json")):
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = (record["policy"], record["current"], record["judge_version"])
-        if same == mine and record["test"] is not None:
-            return record
-    return None
-
-
-def keep_record(root: Path, told: Optimised, on: date) -> Path:
-    """Keep what was looked at, by digests and ids: no text of a policy or an item.
-
-    Args:
-        root: Folder of the workspace.
-        told: A search that proposes something.
-        on: The day.
-    """
-    winner = told.winner
-    assert winner is not None
-    record = {
-        "policy": told.policy,
-        "current": told.wording.digest,
-        "judge_version": told.judge_version,
-        "wording": winner.wording.digest,
-        "proposed": winner.wording.version,
-        "edits": list(winner.edits),
-        "on": on.isoformat(),
-        "tried_on_train": len(told.tried),
-        "measured_on_dev": len(told.finalists),
-        "weighted": told.weighted,
-        "dev": vars(winner.gain),
-        "test": None if told.test is None else vars(told.test),
-    }
-    folder = root / RECORDS
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{told.policy}-{digest(record)[:12]}.json"
-    path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return path
-
-
-def forget_proposals(root: Path, interactions: Collection[str]) -> int:
-    """Remove proposals that show gold made of some interactions as an example.
-
-    Args:
-        root: Folder of the workspace.
-        interactions: Their ids.
-
-    Returns:
-        Number of files removed.
-    """
-    wanted = set(interactions)
-    found = [
-        path
-        for path in sorted((root / PROPOSALS).glob("*.md"))
-        if wanted & {*_EXAMPLE.findall(path.read_text(encoding="utf-8", errors="replace"))}
-    ]
-    for path in found:
-        path.unlink()
-    return len(found)

@@ -16,6 +16,7 @@ from baserate.labels.policies import (
     PolicyError,
     WrittenPolicy,
     checked,
+    document_text,
     edited,
     example_edit,
     next_version,
@@ -23,7 +24,7 @@ from baserate.labels.policies import (
     removals,
     token_estimate,
 )
-from baserate.labels.quality.gold import Split, leaks
+from baserate.labels.quality.gold import Leak, Split, leaks
 from baserate.terms.words import Verdict
 
 _EXAMPLE_CHARS = 300
@@ -69,6 +70,8 @@ class Trials:
     def _can_be_made(self, edit: Edit) -> bool:
         wording = self.wording([edit])
         fault = "it changes nothing" if wording.digest == self._base.digest else _fault(wording)
+        if edit.group and edit.clause is not None and self._held(edit.name, edit.clause.text):
+            fault = "it holds the text of dev or test gold"
         if fault and not edit.removes:
             self.refused[edit.name] = fault
         return not fault
@@ -118,16 +121,20 @@ class Trials:
                     expected=f"id: {self._base.id}",
                     got=f"id: {wording.id}",
                 )
-            self._holds_no_gold(path, wording.text())
+            self._holds_no_gold(path, document_text(wording))
             if wording.version == self._base.version:
                 wording = replace(wording, version=self._version)
             if self.may(wording, path.name):
-                found.append(Way((path.name,), replace(wording, seal="")))
+                found.append(Way((path.name,), replace(wording, seal=""), outside=True))
         return found
 
-    def _holds_no_gold(self, path: Path, text: str) -> None:
+    def _held(self, name: str, text: str) -> list[Leak]:
+        """Items of dev and test that stand in a text."""
         held = [i for s in (Split.DEV, Split.TEST) for i in self._gold.by_split[s]]
-        if found := leaks(held, {path.name: text}):
+        return leaks(held, {name: text})
+
+    def _holds_no_gold(self, path: Path, text: str) -> None:
+        if found := self._held(path.name, text):
             raise PolicyError(
                 f"this holds the text of {len(found)} item(s) of dev or test gold",
                 code="leaked_gold",
@@ -138,6 +145,9 @@ class Trials:
 
 
 def _fault(wording: WrittenPolicy) -> str:
-    """The first mistake that lint finds in a wording; '' where it passes."""
-    mistakes = checked(wording, Path("proposal.md")).mistakes
-    return mistakes[0].problem if mistakes else ""
+    """Why a wording can't be written as a document and read again; '' where it can."""
+    read, findings = checked(wording, Path("proposal.md"))
+    if read is not None and read.digest == wording.digest:
+        return ""
+    mistakes = [f.problem for f in findings if f.level == "mistake"]
+    return mistakes[0] if mistakes else "a document can't hold its words as they are"

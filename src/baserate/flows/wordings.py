@@ -71,10 +71,10 @@ class Bench:
         with self._judge(wording) as (judge, _):
             return judge.kind is LabelerKind.LLM_JUDGE
 
-    def version_for(self, wording: WrittenPolicy) -> str:
-        """The judge's version under a wording."""
+    def versions(self, wording: WrittenPolicy) -> tuple[str, str]:
+        """The judge's version, policies aside, and its version under a wording."""
         with self._judge(wording) as (judge, policy):
-            return judge.version_for(policy)
+            return judge.version, judge.version_for(policy)
 
     def bill(self, wording: WrittenPolicy, items: Sequence[GoldItem]) -> Bill:
         """What measuring a wording on items would still cost."""
@@ -146,7 +146,7 @@ class SplitGold:
     Attributes:
         by_split: Items of each split, both verdicts in each.
         weighted: True where drawn gold is used alone, weighted as drawn.
-        left_out: Items left out because their text stands in the policy.
+        left_out: Items left out because their text, or a near-duplicate's, stands in the policy.
     """
 
     by_split: dict[Split, list[GoldItem]]
@@ -158,6 +158,17 @@ class SplitGold:
         """Items by split: violating, and not."""
         yes = {s: sum(i.verdict is Verdict.VIOLATING for i in of) for s, of in self}
         return {str(s): (yes[s], len(of) - yes[s]) for s, of in self}
+
+    @property
+    def digest(self) -> str:
+        """Digest of the items, their splits and settled verdicts."""
+        return digest(
+            [
+                [str(s), i.item_id, i.shown, str(i.verdict), i.inclusion_prob]
+                for s, of in self
+                for i in of
+            ]
+        )
 
     def __iter__(self) -> Iterator[tuple[Split, list[GoldItem]]]:
         return iter(self.by_split.items())
@@ -188,7 +199,9 @@ def split_gold(gold: Sequence[GoldItem], policy: Policy, wording: WrittenPolicy)
     if not mine:
         raise no_gold(policy)
     shown = {k.item_id for k in leaks(mine, {"policy": wording.text()})}
-    used = [i for i in mine if i.item_id not in shown]
+    groups = {i.group for i in mine if i.item_id in shown}
+    used = [i for i in mine if i.group not in groups]
+    n_shown = len(mine) - len(used)
     drawn = [i for i in used if i.kind is GoldKind.PROBABILITY]
     weighted = all(
         len({i.group for i in drawn if i.split is s and i.verdict is v}) >= MIN_DRAWN
@@ -207,4 +220,4 @@ def split_gold(gold: Sequence[GoldItem], policy: Policy, wording: WrittenPolicy)
                 hint="import more settled items: a wording is proposed on train, chosen on dev "
                 "and told by test, each with items of both verdicts",
             )
-    return SplitGold(by_split, weighted, len(shown))
+    return SplitGold(by_split, weighted, n_shown)

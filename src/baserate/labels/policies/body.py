@@ -18,7 +18,7 @@ from baserate.labels.policies.written import Clause, Ruling, Section
 from baserate.terms.words import Verdict
 
 _HEADING = re.compile(r"##\s+(.+?)\s*#*\Z")
-_TITLE = re.compile(r"#\s+\S")
+_TITLE = re.compile(r"#(?:\s|\Z)")
 _CLAUSE = re.compile(r"[-*]\s+\*\*(?P<id>\S+?)\s+(?P<title>[^*]+?)[.:]?\*\*[.:]?\s*(?P<text>.*)\Z")
 _ITEM = re.compile(r"[-*]\s+\S")
 _ID = re.compile(r"[A-Z][1-9]\d{0,2}\Z")

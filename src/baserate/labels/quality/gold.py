@@ -30,6 +30,8 @@ _NEEDED = ("item_id", "policy", "verdict", "text", "kind", "provenance")
 _ALSO = ("query_text", "inclusion_prob")
 #: Share of an item's shingles that another text must hold to have leaked it.
 LEAKED = 0.8
+#: Shingles from which a query is one's own: shorter ones anybody asks.
+_OWN_QUERY = 20
 #: Times that an item is shown to people or prompt writers before it is retired.
 MAX_EXPOSURES = 20
 
@@ -276,7 +278,7 @@ class Leak(NamedTuple):
         policy: Its policy.
         split: Its split.
         where: The text that holds it.
-        share: Share of the item's shingles found there, in [0, 1].
+        share: Share of the shingles of its text, or query, found there, in [0, 1].
     """
 
     item_id: str
@@ -287,7 +289,7 @@ class Leak(NamedTuple):
 
 
 def leaks(items: Sequence[GoldItem], texts: Mapping[str, str]) -> list[Leak]:
-    """Gold items in use whose text stands in a policy, its examples or training texts.
+    """Gold items in use whose text, or query, stands in a policy, its examples or training texts.
 
     Args:
         items: The gold.
@@ -297,16 +299,20 @@ def leaks(items: Sequence[GoldItem], texts: Mapping[str, str]) -> list[Leak]:
     everything = np.unique(np.concatenate(list(sources.values()))) if sources else None
     found = []
     for item in items:
-        own = shingles(item.text)
-        if item.retired or everything is None or containment(own, everything) < LEAKED:
+        if item.retired or everything is None:
+            continue
+        own = _own(item)
+        if not any(containment(o, everything) >= LEAKED for o in own):
             continue
         found += [
             Leak(item.item_id, item.policy, str(item.split), name, share)
-            for name, share in _shares(own, sources)
-            if share >= LEAKED
+            for name, held in sources.items()
+            if (share := max(containment(o, held) for o in own)) >= LEAKED
         ]
     return found
 
 
-def _shares(own: Shingles, sources: Mapping[str, Shingles]) -> list[tuple[str, float]]:
-    return [(name, containment(own, held)) for name, held in sources.items()]
+def _own(item: GoldItem) -> list[Shingles]:
+    """What gives an item away: its text, and its query where that is not a word or two."""
+    query = shingles(item.query_text or "")
+    return [shingles(item.text), *([query] if query.size >= _OWN_QUERY else [])]
