@@ -171,6 +171,33 @@ def test_a_control_asks_the_same_words_again_and_shows_the_judges_unsteadiness(
     assert f"asked again change {len(again)} of 120 interactions" in out
 
 
+def test_what_has_no_answer_to_compare_with_is_not_paid_for(
+    run: Run, workspace: Path, tmp_path: Path, module_server: Any
+) -> None:
+    steady = module_server.respond
+    programme = workspace / "baserate.yaml"
+    programme.write_text(programme.read_text().replace("model: reader", "model: other"))
+
+    def fails_on_some(call: Any) -> Any:
+        failed = call.block("q1").endswith("4")
+        return module_server.Response(500, {}) if failed else steady(call)
+
+    module_server.respond = fails_on_some
+    try:
+        assert run("label", "-w", workspace)[0] == 0
+    finally:
+        module_server.respond = steady
+    file = changed_file(tmp_path, document(WORDS[:2], "2"))
+    calls = len(module_server.calls)
+    code, out, err = run("policy", "impact", file, "-w", workspace, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    failed = told["interactions_failed_before"]
+    assert failed > 0
+    assert told["interactions_judged"] == len(module_server.calls) - calls == 120 - failed
+    assert (told["impact"]["n"], told["impact"]["n_left_out"]) == (120 - failed, 0)
+
+
 def test_a_candidate_is_looked_at_on_what_people_reviewed(
     run: Run, workspace: Path, tmp_path: Path
 ) -> None:

@@ -91,7 +91,9 @@ def _as_json(found: ImpactRun) -> dict[str, Any]:
         "judge": found.asked.judge,
         "days": [str(d) for d in found.asked.days],
         "interactions_judged": found.asked.n_judged,
+        "interactions_failed_before": found.asked.n_failed,
         "interactions_asked": len(found.asked.weights),
+        "one_call_for_all_policies": found.unified,
         "changes": [asdict(c) for c in found.rewording.changes],
         "bill": None if found.bill is None else asdict(found.bill),
         "impact": None if found.impact is None else found.impact.as_dict(),
@@ -121,6 +123,16 @@ def _show(found: ImpactRun, currency: str) -> None:
     if found.impact is not None:
         out.print()
         show_impact(found.impact)
+    if found.asked.n_failed:
+        screen.tell_note(
+            f"{found.asked.n_failed:,} interaction(s) not asked about: the endpoint failed on them "
+            "under the current wording; label those days again"
+        )
+    if found.unified:
+        screen.tell_note(
+            "one call asks about all policies: labels under the others may change as well, and "
+            "each begins a new series; this looks at one policy alone"
+        )
     if found.control is not None:
         again = found.control.kinds[0]
         out.print(
@@ -178,8 +190,8 @@ def show_impact(found: Impact) -> None:
         _show_changed(found)
     if found.n_left_out:
         screen.tell_note(
-            f"{found.n_left_out:,} interaction(s) left out: the endpoint failed, or the content "
-            "has gone since; running the command again asks for them"
+            f"{found.n_left_out:,} interaction(s) left out: the endpoint failed now, or the "
+            "content has gone since; running this again asks for the former"
         )
 
 

@@ -17,6 +17,7 @@ from baserate.engines.keyed_hash import prn_array
 from baserate.flows.candidates import judge_under, make_candidate
 from baserate.flows.quality import candidate_table
 from baserate.flows.stages import Stages
+from baserate.flows.unified import configured
 from baserate.labels import judge_units
 from baserate.labels.judges.base import Judge, PricedJudge
 from baserate.labels.judges.usage import Bill
@@ -34,6 +35,7 @@ from baserate.labels.render import UnitContent
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
+from baserate.terms.words import NoLabelReason, SubjectKind, Verdict
 
 #: Interactions asked about where nobody says how many.
 UNITS = 1_000
@@ -69,6 +71,7 @@ class Asked(NamedTuple):
         labels: Its labels under the current wording, of the chosen interactions.
         weights: interaction_id, ds and weight of each.
         n_judged: Interactions that it has judged under the current wording on those days.
+        n_failed: Others, on which the endpoint failed then: there is nothing to compare with.
         days: Their days.
     """
 
@@ -76,6 +79,7 @@ class Asked(NamedTuple):
     labels: pa.Table
     weights: pa.Table
     n_judged: int
+    n_failed: int
     days: tuple[date, ...]
 
 
@@ -88,6 +92,7 @@ class ImpactRun(NamedTuple):
         bill: What was still to be asked when it began; None for a judge without a price.
         impact: What changes; None for a dry run.
         control: What changes where the same words are asked again; None where that was not asked.
+        unified: Whether one call asks about all policies, so that the others' labels may move too.
     """
 
     rewording: Rewording
@@ -95,6 +100,7 @@ class ImpactRun(NamedTuple):
     bill: Bill | None
     impact: Impact | None
     control: Impact | None = None
+    unified: bool = False
 
 
 def policy_impact(
@@ -138,7 +144,8 @@ def policy_impact(
             same = _under_another_number(rewording, Path(folder))
             ways.append((_judge_under(stages, same, candidate), same))
         bills = [j.estimate(every, [p]) for j, p in ways if isinstance(j, PricedJudge)]
-        run = ImpactRun(rewording, asked, sum_of(bills), None)
+        unified = configured(stages.programme, candidate).is_unified
+        run = ImpactRun(rewording, asked, sum_of(bills), None, unified=unified)
         if dry_run:
             return run
         people = _people(stages, asked, rewording.policy)
@@ -247,11 +254,24 @@ def _asked(
         raise _nothing_judged(table, policy, candidate)
     labels = pa.concat_tables(by_day.values())
     weights = pa.concat_tables([_weights(stages, ds, candidate) for ds in by_day])
-    judged = pc.unique(labels["interaction_id"])
-    weights = weights.filter(pc.is_in(weights["interaction_id"], value_set=judged))
-    chosen = _part(stages, weights, n_units)
+    sampled = pc.unique(labels["interaction_id"])
+    weights = weights.filter(pc.is_in(weights["interaction_id"], value_set=sampled))
+    failed = pc.is_in(weights["interaction_id"], value_set=_endpoint_failed(labels))
+    judged = weights.filter(pc.invert(failed))
+    if not len(judged):
+        raise _nothing_judged(table, policy, candidate)
+    chosen = _part(stages, judged, n_units)
     some = pc.is_in(labels["interaction_id"], value_set=chosen["interaction_id"].combine_chunks())
-    return Asked(judge.id, labels.filter(some), chosen, len(weights), tuple(by_day))
+    n_failed = len(weights) - len(judged)
+    return Asked(judge.id, labels.filter(some), chosen, len(judged), n_failed, tuple(by_day))
+
+
+def _endpoint_failed(labels: pa.Table) -> pa.Array:
+    """Interactions without an answer on the whole, for no reason of their own."""
+    whole = labels.filter(pc.equal(labels["subject_kind"], str(SubjectKind.INTERACTION)))
+    silent = pc.equal(whole["verdict"], str(Verdict.NO_LABEL))
+    why = pc.fill_null(pc.equal(whole["reason"], str(NoLabelReason.ENDPOINT_FAILED)), False)
+    return pc.unique(whole.filter(pc.and_(silent, why))["interaction_id"])
 
 
 def _weights(stages: Stages, ds: date, candidate: str | None) -> pa.Table:
