@@ -367,10 +367,11 @@ def test_the_frontier_puts_every_judge_that_was_run_beside_the_programmes(
 ) -> None:
     read(run, "run", "sharp", "-w", workspace)
     read(run, "run", "yes_man", "-w", workspace)
+    read(run, "run", "three", "-w", workspace)
     told = read(run, "frontier", "-w", workspace)
     for policy in dict.fromkeys(p["policy"] for p in told["points"]):
         points = {p["judge"]: p for p in told["points"] if p["policy"] == policy}
-        assert set(points) == {"judge", "sharp", "yes_man"}
+        assert set(points) == {"judge", "sharp", "yes_man", "three"}
         assert {p["cost"] for p in points.values()} == {0.0}
         errors = {n: p["std_error"][0] for n, p in points.items()}
         assert errors["judge"] == pytest.approx(errors["sharp"]), "the same confidence"
@@ -383,3 +384,8 @@ def test_the_frontier_puts_every_judge_that_was_run_beside_the_programmes(
     assert code == 0
     assert "on the frontier" in out
     assert chart.read_text().count("yes_man") >= 1
+    path = workspace / "baserate.yaml"
+    path.write_text(path.read_text().replace("threshold: 0.15", "threshold: 0.4"))
+    after = read(run, "frontier", "-w", workspace)
+    assert after["out_of_date"] == ["sharp", "three"], "it, and the panel that it is a member of"
+    assert {p["judge"] for p in after["points"]} == {"judge", "yes_man"}

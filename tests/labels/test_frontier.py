@@ -75,6 +75,14 @@ def test_a_dearer_judge_that_leaves_more_error_is_beaten_and_one_without_a_price
     assert dearer["twin"] == ("good", False), "equal errors are never surely apart"
 
 
+def test_where_everything_was_judged_and_reviewed_no_judge_leaves_an_error():
+    truth, one = (np.arange(50) < 10).astype(float), np.ones(50)
+    all_ = ReviewedUnits(truth, one, one, one, np.arange(50) % 5)
+    terms = {n: variance_terms(all_, s) for n, s in (("good", truth), ("silent", one * np.nan))}
+    assert relative_error(terms["silent"], 0.95) == (0.0, 0.0, 0.0)
+    assert dominated(terms, {"good": 2.0, "silent": 0.0}, 0.95) == {"good": ("silent", False)}
+
+
 def test_policies_are_pooled_by_their_mean_squared_relative_error():
     terms = [(np.array([0, 2]), np.array([0.1, 0.3])), (np.array([2, 1]), np.array([0.2, 0.4]))]
     assert pooled_terms(terms, 3) == pytest.approx([0.05, 0.2, 0.25])

@@ -13,6 +13,7 @@ import pytest
 from baserate.labels import make_judge as make_named
 from baserate.labels.judges.base import SubjectVerdict, UnitVerdicts, judge_units
 from baserate.labels.judges.panel import Panel, judge_by_panel
+from baserate.labels.judges.settled import may_be_answered
 from baserate.labels.render import WHOLE
 from baserate.terms.errors import LabelError
 from baserate.terms.programme_labelers import LocalJudge, PanelJudge
@@ -158,6 +159,15 @@ def test_a_member_that_fails_for_a_unit_is_outvoted_and_one_that_is_down_stops_t
         if r["verdict"] == "no_label"
     }
     assert failed == {("u1", "warm", "endpoint_failed")}
-    chat_server.respond = lambda call: chat_server.Response(401, {})
-    with pytest.raises(LabelError, match="answers no question"):
+    assert not may_be_answered(labels), "the panel's own labels do not tell"
+    assert may_be_answered(members)
+    chat_server.respond, asked = chat_server.honest, len(chat_server.calls)
+    whole = judge_by_panel(mixed, units, [policy], **WHEN)
+    assert not may_be_answered(whole.members)
+    assert len(chat_server.calls) == asked + 1, "it alone is asked again"
+    chat_server.respond = lambda call: (
+        chat_server.Response(401, {}) if call.body["temperature"] else chat_server.honest(call)
+    )
+    with pytest.raises(LabelError, match="answers no question") as stopped:
         judge_by_panel(mixed, [make_unit("new", query="new")], [policy], **WHEN)
+    assert stopped.value.where == "candidates.warm.base_url", "which of them is down"

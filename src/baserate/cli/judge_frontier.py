@@ -91,6 +91,8 @@ def _show(found: Frontier, policy: str) -> None:
     )
     if found.left_out:
         out.print(f"too few violating interactions: {', '.join(found.left_out)}", markup=False)
+    for name in found.out_of_date:
+        screen.tell_note(f"{name} has changed since it ran: baserate judge run {name}")
 
 
 def _informedness(point: FrontierPoint) -> str:

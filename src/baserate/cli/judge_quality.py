@@ -120,12 +120,13 @@ def compare(
 ) -> None:
     """A candidate against the programme's judge on the same interactions, and their bridge."""
     from baserate.cli.judge_tables import show_comparison
-    from baserate.flows.candidates import against
+    from baserate.flows.candidates import against, refuse_unpaired
     from baserate.labels.quality import bridges, compare_judges
 
     with open_here(workspace) as stages:
         level = stages.programme.estimation.level
         two = against(stages, days_of(stages, start, end), name)
+        refuse_unpaired(two, name)
         rows = compare_judges(*two, level=level, min_n=min_n)
         bridged = bridges(*two, level=level)
     if json:

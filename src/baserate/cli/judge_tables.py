@@ -16,6 +16,7 @@ from baserate.flows.quality import check_cut, gather, no_label_shares
 from baserate.flows.review_gain import ReviewGain, review_gain
 from baserate.flows.stages import Stages
 from baserate.labels.quality import (
+    JOINING,
     Bridge,
     ClauseRow,
     Comparison,
@@ -43,6 +44,7 @@ class Evaluation:
     days: list[date]
     level: float
     left_out: int
+    other_wording: dict[str, int]
     rows: list[JudgeQuality]
     curve: list[CurvePoint]
     clauses: list[ClauseRow]
@@ -78,6 +80,7 @@ def evaluation(
         days=list(days),
         level=level,
         left_out=evidence.judge.left_out,
+        other_wording=evidence.other_wording(),
         rows=quality_by_slice(pairs, by=by, level=level, min_n=min_n),
         curve=[
             p
@@ -146,6 +149,12 @@ def show_evaluation(found: Evaluation, *, curve: bool) -> None:
         screen.tell_note(f"{', '.join(policies)}: {note}")
     if found.left_out:
         screen.tell_note(f"{found.left_out:,} labels of earlier judge versions are left aside")
+    if found.other_wording:
+        screen.tell_note(
+            f"{', '.join(sorted(found.other_wording))}: what people judged by another version of "
+            f"the policy than the judge is left aside ({max(found.other_wording.values()):,} "
+            "interactions or fewer of each)"
+        )
 
 
 def _slice(row: JudgeQuality, kinds: bool, by: str) -> tuple[str, ...]:
@@ -265,8 +274,8 @@ def show_comparison(name: str, rows: Sequence[Comparison], bridged: Sequence[Bri
     )  # fmt: skip
     screen.table(columns, drawn, right=(1, 2))
     out.print(
-        f"\n{name} minus the programme's judge, on the same n interactions; right: those that\n"
-        "only one of them had right.\n"
+        f"\n{name} minus the programme's judge, on the same n interactions ('all': once per\n"
+        "policy); right: those that only one of them had right.\n"
     )
     told = [
         (
@@ -289,6 +298,8 @@ def show_comparison(name: str, rows: Sequence[Comparison], bridged: Sequence[Bri
         "\nThe ratio joins series of judge-only rates. Headline rates need none: people's labels "
         "correct either judge."
     )
+    for how in dict.fromkeys(b.joining for b in bridged):
+        out.print(f"{how.replace('_', ' ')}: {JOINING[how]}")
 
 
 def _difference(told: Difference, digits: int = 2) -> str:

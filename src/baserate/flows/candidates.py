@@ -14,10 +14,11 @@ from baserate.flows.stages import Stages
 from baserate.flows.unified import configured, equivalence_note
 from baserate.flows.workspace import digest
 from baserate.labels import make_judge
-from baserate.labels.judges.base import Judge, PricedJudge
+from baserate.labels.judges.base import Judge, PricedJudge, errors_of
 from baserate.labels.judges.panel import judge_with_members
 from baserate.labels.judges.settled import may_be_answered
 from baserate.labels.quality import LabelPairs
+from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
 from baserate.terms.programme import Policy
 
@@ -47,7 +48,8 @@ def judge_under(
     found, kept_as = configured(stages.programme, name), shown_as(stages)
     config, named = found.with_a_call_for_each() if a_call_for_each else found
     root, cache = stages.workspace.root, stages.cache_path
-    return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
+    with errors_of("judge" if name is None else f"candidates.{name}"):
+        return make_judge(config, root, cache, policies, named=named, kept_as=kept_as)
 
 
 #: What a run keeps of its answers: whether another try may bring some that are missing.
@@ -82,14 +84,15 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
             continue
         ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
         units = stages.content(ds, ids.to_pylist())
-        labels, members = judge_with_members(
-            judge,
-            units,
-            stages.programme.policies,
-            ds=ds,
-            now=stages.now(),
-            on_progress=stages.advance,
-        )
+        with errors_of(f"candidates.{name}"):
+            labels, members = judge_with_members(
+                judge,
+                units,
+                stages.programme.policies,
+                ds=ds,
+                now=stages.now(),
+                on_progress=stages.advance,
+            )
         failed = may_be_answered(labels if members is None else members)
         inputs |= _OPEN if failed else _SETTLED
         with stages.store.run(stage=table, ds=ds, inputs=inputs) as run:
@@ -145,6 +148,18 @@ def against(stages: Stages, days: Sequence[date], name: str) -> Against:
     old = evidence.pairs(judge_labels(stages, days))
     shared = np.intersect1d(_keys(old), _keys(new))
     return Against(old.where(np.isin(_keys(old), shared)), new.where(np.isin(_keys(new), shared)))
+
+
+def refuse_unpaired(two: Against, name: str) -> None:
+    """Raises: LabelError if there is nothing to compare a candidate by."""
+    if not len(two.new):
+        raise LabelError(
+            "there is no interaction that both judges labelled, and people by the same version of "
+            "the policy",
+            code="no_shared_labels",
+            where=candidate_table(name),
+            hint=f"`baserate judge run {name}`, and `baserate label` for the programme's judge",
+        )
 
 
 def _keys(pairs: LabelPairs) -> Any:

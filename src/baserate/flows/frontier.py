@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from baserate.engines.keyed_hash import prn_array
-from baserate.flows.candidates import make_candidate
+from baserate.flows.candidates import days_out_of_date, make_candidate
 from baserate.flows.quality import candidate_table, gather, judge_labels
 from baserate.flows.stages import Stages
-from baserate.labels.judges.base import PricedJudge
+from baserate.labels.judges.base import Judge, PricedJudge
+from baserate.labels.judges.panel import Panel
 from baserate.labels.quality import LabelPairs, Slice, judge_quality
 from baserate.labels.quality.frontier import (
     ALL_POLICIES,
@@ -24,8 +25,10 @@ from baserate.labels.quality.frontier import (
     relative_error,
     variance_terms,
 )
+from baserate.labels.render import UnitContent
 from baserate.stats.arrays import Array
 from baserate.terms.errors import LabelError
+from baserate.terms.programme import Policy
 from baserate.terms.words import SubjectKind
 
 #: The programme's own judge among the candidates.
@@ -43,6 +46,7 @@ class Frontier:
         currency: What costs are written with.
         level: Confidence level of every interval.
         left_out: Policies with too few violating interactions to say anything.
+        out_of_date: Candidates left out since they ran with other settings, policies or samples.
     """
 
     points: tuple[FrontierPoint, ...]
@@ -50,6 +54,7 @@ class Frontier:
     currency: str
     level: float
     left_out: tuple[str, ...]
+    out_of_date: tuple[str, ...] = ()
 
     def of(self, policy: str) -> list[FrontierPoint]:
         """The points of one policy, the smallest error first."""
@@ -62,6 +67,7 @@ class Frontier:
             "currency": self.currency,
             "level": self.level,
             "left_out": list(self.left_out),
+            "out_of_date": list(self.out_of_date),
             "points": [p.as_dict() for p in self.points],
         }
 
@@ -70,13 +76,16 @@ def judge_frontier(stages: Stages, days: Sequence[date], *, min_n: int) -> Front
     """The programme's judge and every candidate that was run, on the same interactions.
 
     A policy under which people found fewer violating interactions than ``gates.min_positives``
-    (and 2) is left out: its rate has no error worth comparing.
+    (and 2) is left out: its rate has no error worth comparing. So is a candidate that ran with
+    other settings than it has now: its price would be another judge's.
 
-    Raises: LabelError if no policy is left.
+    Raises: LabelError if no policy is left, or the judges share no interaction.
     """
-    pairs = _paired(stages, days)
+    judges, out_of_date = _judges(stages, days)
+    pairs = _paired(stages, days, judges)
     drawn = _drawn(stages, days)
-    cost = {name: _cost(stages, days, name) for name in pairs}
+    units = [u for d in days for u in stages.content(d, stages.sampled_ids("review_samples", d))]
+    cost = {name: _cost(judge, units, stages.programme.policies) for name, judge in judges.items()}
     level = stages.programme.estimation.level
     least = max(2, stages.programme.gates.min_positives)
     points: list[FrontierPoint] = []
@@ -89,9 +98,9 @@ def judge_frontier(stages: Stages, days: Sequence[date], *, min_n: int) -> Front
         if every.truth[at].sum() < least:
             left_out.append(policy)
             continue
-        units = _units(every.where(every.policy == policy), drawn, stages.programme.salt)
+        reviewed = _units(every.where(every.policy == policy), drawn, stages.programme.salt)
         mine = {n: p.where(p.policy == policy) for n, p in pairs.items()}
-        found = {n: variance_terms(units, _score(p)) for n, p in mine.items()}
+        found = {n: variance_terms(reviewed, _score(p)) for n, p in mine.items()}
         for name, values in found.items():
             terms[name].append((number[at], values))
         points += _points(policy, mine, found, cost, level, min_n)
@@ -103,20 +112,37 @@ def judge_frontier(stages: Stages, days: Sequence[date], *, min_n: int) -> Front
         whole = {n: p.where(kept) for n, p in pairs.items()}
         points += _points(ALL_POLICIES, whole, pooled, cost, level, min_n)
     return Frontier(
-        tuple(points), tuple(days), stages.programme.costs.currency, level, tuple(left_out)
+        tuple(points),
+        tuple(days),
+        stages.programme.costs.currency,
+        level,
+        tuple(left_out),
+        out_of_date,
     )
 
 
-def _paired(stages: Stages, days: Sequence[date]) -> dict[str, LabelPairs]:
+def _judges(stages: Stages, days: Sequence[date]) -> tuple[dict[str, Judge], tuple[str, ...]]:
+    """The programme's judge and the candidates that were run as they are now; then the others."""
+    judges, out_of_date = {PROGRAMME_JUDGE: stages.judge_of_programme}, []
+    for name in stages.programme.candidates:
+        ran = [d for d in days if stages.store.current(candidate_table(name), d)]
+        judge = make_candidate(stages, name) if ran else None
+        if judge is None:
+            continue
+        if days_out_of_date(stages, ran, name, judge):
+            out_of_date.append(name)
+        else:
+            judges[name] = judge
+    return judges, tuple(out_of_date)
+
+
+def _paired(stages: Stages, days: Sequence[date], judges: Collection[str]) -> dict[str, LabelPairs]:
     """Judges by name, each on the whole interactions that all of them and people labelled."""
     evidence = gather(stages, days)
-    names = [
-        name
-        for name in stages.programme.candidates
-        if any(stages.store.current(candidate_table(name), d) for d in days)
-    ]
-    labels = {PROGRAMME_JUDGE: evidence.judge}
-    labels |= {name: judge_labels(stages, days, name) for name in names}
+    labels = {
+        name: evidence.judge if name == PROGRAMME_JUDGE else judge_labels(stages, days, name)
+        for name in judges
+    }
     found = {}
     for name, told in labels.items():
         pairs = evidence.pairs(told)
@@ -126,6 +152,8 @@ def _paired(stages: Stages, days: Sequence[date]) -> dict[str, LabelPairs]:
     shared = keys[PROGRAMME_JUDGE]
     for of in keys.values():
         shared = np.intersect1d(shared, of)
+    if not shared.size:
+        raise _none_shared({name: len(of) for name, of in found.items()})
     return {n: p.where(np.isin(keys[n], shared)) for n, p in found.items()}
 
 
@@ -188,17 +216,30 @@ def _points(
     return found
 
 
-def _cost(stages: Stages, days: Sequence[date], name: str) -> float | None:
-    """Price of 1,000 interactions under all policies: 0 for a judge without a bill."""
-    judge = stages.judge_of_programme if name == PROGRAMME_JUDGE else make_candidate(stages, name)
+def _cost(judge: Judge, units: Sequence[UnitContent], policies: Sequence[Policy]) -> float | None:
+    """Price of 1,000 interactions under all policies: 0 for a judge without a bill.
+
+    A panel costs what its members do, and nobody knows what if one of theirs is not known.
+    """
+    if isinstance(judge, Panel):
+        parts = [_cost(member, units, policies) for member in judge.members.values()]
+        known = [cost for cost in parts if cost is not None]
+        return sum(known) if len(known) == len(parts) else None
     if not isinstance(judge, PricedJudge):
         return 0.0
-    units = []
-    for ds in days:
-        ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
-        units += stages.content(ds, ids.to_pylist())
-    spent = judge.spent_per_unit(units, stages.programme.policies)
+    spent = judge.spent_per_unit(units, policies)
     return None if spent is None or spent.cost == 0.0 else 1000.0 * spent.cost
+
+
+def _none_shared(labelled: Mapping[str, int]) -> LabelError:
+    return LabelError(
+        "no interaction was labelled by every judge, and by people under the same policy version",
+        code="no_shared_labels",
+        where="candidates",
+        expected="one sample that all of them labelled",
+        got=", ".join(f"{name}: {n:,}" for name, n in labelled.items()),
+        hint="`baserate judge run NAME` on the same days for each, `baserate label` for the judge",
+    )
 
 
 def _too_few(least: int) -> LabelError:

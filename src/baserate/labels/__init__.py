@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from baserate.labels.consensus import Consensus, consensus
-from baserate.labels.judges.base import Judge, Progress, judge_units
+from baserate.labels.judges.base import Judge, Progress, errors_of, judge_units
 from baserate.labels.policies import written_policies
 from baserate.labels.render import SubjectKey, UnitContent, render_unit
 from baserate.labels.reviews import ReviewImport, collect_reviews
@@ -55,10 +55,10 @@ def make_judge(
         from baserate.labels.judges.panel import Panel
 
         settings = {name: (named or {})[name] for name in config.members}
-        made = {
-            n: make_judge(s, base, cache_path, policies, kept_as=kept_as)
-            for n, s in settings.items()
-        }
+        made = {}
+        for name, member in settings.items():
+            with errors_of(f"candidates.{name}"):
+                made[name] = make_judge(member, base, cache_path, policies, kept_as=kept_as)
         return Panel(config, made)
     if isinstance(config, LocalJudge):
         from baserate.labels.judges.local import LocalTextJudge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -95,6 +96,30 @@ class PricedJudge(Protocol):
         known.
         """
         ...
+
+
+@contextmanager
+def errors_of(section: str) -> Iterator[None]:
+    """Errors of a judge name the section of the programme that it is made of.
+
+    A judge doesn't know it: its own errors speak of section ``judge``.
+
+    Args:
+        section: ``candidates.NAME``.
+    """
+    try:
+        yield
+    except LabelError as error:
+        if error.where is None or not error.where.startswith("judge."):
+            raise
+        raise LabelError(
+            error.problem,
+            code=error.code,
+            where=section + error.where.removeprefix("judge"),
+            expected=error.expected,
+            got=error.got,
+            hint=error.hint and error.hint.replace("judge.", f"{section}."),
+        ) from error
 
 
 def no_label(reason: NoLabelReason) -> SubjectVerdict:

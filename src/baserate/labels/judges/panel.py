@@ -22,6 +22,7 @@ from baserate.labels.judges.base import (
     Progress,
     SubjectVerdict,
     UnitVerdicts,
+    errors_of,
     judge_units,
     no_label,
 )
@@ -117,10 +118,10 @@ class Panel:
 
         Raises: LabelError if a member can't work at all.
         """
-        said = [
-            {a.interaction_id: a.verdicts for a in member.label(units, policy)}
-            for member in self.members.values()
-        ]
+        said = []
+        for name, member in self.members.items():
+            with errors_of(f"candidates.{name}"):
+                said.append({a.interaction_id: a.verdicts for a in member.label(units, policy)})
         for unit in units:
             votes = [of.get(unit.interaction_id, {}) for of in said]
             yield UnitVerdicts(unit.interaction_id, self._verdicts(unit, votes))

@@ -1,6 +1,7 @@
 """The quality of decisions: judges and people against people, with the design's weights."""
 
 from baserate.labels.quality.compare import (
+    JOINING,
     Bridge,
     Comparison,
     Difference,
@@ -29,6 +30,7 @@ from baserate.labels.quality.votes import Votes, votes_from
 
 __all__ = [
     "COMPONENTS",
+    "JOINING",
     "SUBJECT_KIND",
     "Bridge",
     "Check",

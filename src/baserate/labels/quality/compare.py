@@ -151,7 +151,7 @@ Joining = Literal["as_it_is", "by_the_factor", "not"]
 JOINING = {
     "as_it_is": "the judges' rates are interchangeable: join the series as it is",
     "by_the_factor": "multiply the old series by the ratio; carry the ratio's interval",
-    "not": "the ratio is not known well enough: judge the old days again, or widen the overlap",
+    "not": "the ratio is not known well enough: judge the old days again, or compare on more days",
 }
 
 

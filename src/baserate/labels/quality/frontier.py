@@ -111,6 +111,8 @@ class FrontierPoint:
 def relative_error(terms: Array, level: float) -> tuple[float, float, float]:
     """The relative standard error whose square the terms add up to, and its interval's ends."""
     total = float(terms.sum())
+    if total == 0.0:
+        return 0.0, 0.0, 0.0  # all was judged and all was reviewed: nothing is left to chance
     spread = math.sqrt(_variance_of_sum(terms)) / total
     half = norm.ppf(0.5 + level / 2) * spread / 2.0
     error = math.sqrt(total)
@@ -138,6 +140,9 @@ def dominated(
         if not better:
             continue
         k = min(better, key=lambda name: total[name])
+        if total[k] == 0.0:
+            found[j] = (k, total[j] > 0.0)
+            continue
         spread = math.sqrt(_variance_of_sum(terms[j] / total[j] - terms[k] / total[k]))
         gap = math.log(total[j] / total[k])
         found[j] = (k, gap > norm.ppf(0.5 + level / 2) * spread and gap > 0.0)
