@@ -156,6 +156,7 @@ def test_every_change_of_meaning_changes_the_wording(old, new):
         ("  - A lot.\n", "", "severity:", "wrong_value", ["2 to 10 levels"]),
         ("  - A little.", "  - A little: x", "severity:", "wrong_value", ["list of sentences"]),
         ("  - A lot", "\t- A lot", "\t- A lot", "yaml_syntax", ["spaces"]),
+        ("name: Fruit", "name: " + "[" * 4000, "---", "yaml_syntax", ["nested too deeply"]),
         ("## Edge cases", "## Edge casse", "## Edge", "unknown_section", ["mean Edge cases?"]),
         ("## Examples", "## Not violating", "## Not violating\n- **X", "duplicate_section", ["k"]),
         ("**N1 Other", "**V3 Other", "- **V3", "clause_id", ["N and a number"]),

@@ -169,6 +169,7 @@ def test_a_control_asks_the_same_words_again_and_shows_the_judges_unsteadiness(
     assert {(u["before"], u["after"]) for u in again} == {("violating", "not_violating")}
     code, out, _ = run(*words)
     assert f"asked again change {len(again)} of 120 interactions" in out
+    assert "questions about 120 interactions" in out
 
 
 def test_what_has_no_answer_to_compare_with_is_not_paid_for(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,7 +119,8 @@ def _show(found: ImpactRun, currency: str) -> None:
     out.print()
     if found.bill is not None:
         was = "to ask" if found.impact is None else "asked"
-        out.print(bill_sentence(found.bill, currency, was), soft_wrap=True)
+        bill = replace(found.bill, pairs=len(found.asked.weights))  # a control asks of them twice
+        out.print(bill_sentence(bill, currency, was), soft_wrap=True)
     if found.impact is not None:
         out.print()
         show_impact(found.impact)

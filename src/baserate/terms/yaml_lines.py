@@ -80,6 +80,13 @@ def lines_in(text: str, path: Path) -> Lines:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise _syntax_error(path, error) from error
+    except RecursionError as error:
+        raise ProgrammeError(
+            "brackets or lists are nested too deeply to be read",
+            code="yaml_syntax",
+            where=f"{path}:1",
+            hint="close the brackets; put text that begins with one in quotes",
+        ) from error
     lines = Lines(str(path))
     if not isinstance(node, yaml.MappingNode):
         raise ProgrammeError(
