@@ -329,6 +329,20 @@ def test_of_five_wordings_that_are_no_better_rarely_one_is_called_better() -> No
     assert called / reps <= 0.05
 
 
+def test_a_wording_that_is_no_better_is_rarely_called_better_on_gold_of_unequal_weight() -> None:
+    rng = np.random.default_rng(6)
+    n, groups, reps = 400, 200, 400
+    truth, group = np.arange(n) < n // 2, np.arange(n) // 2
+    called = 0
+    for _ in range(reps):
+        before, flipped = (rng.random(groups)[group] for _ in range(2))
+        right = before < 0.7
+        after = np.where(right, flipped >= 0.15, flipped < 0.35)
+        weight = 1.0 / rng.uniform(0.05, 1.0, groups)[group]
+        called += balanced_gain(right, after, Settled(truth, weight, group.astype(str))).is_shown
+    assert called / reps <= 0.025
+
+
 def _flips(rng: np.random.Generator, before: np.ndarray) -> np.ndarray:
     """Changes that put as much right as they break, on average."""
     return rng.random(before.size) < np.where(before, 0.05, 0.2)

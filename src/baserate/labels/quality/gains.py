@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baserate.stats.arrays import Array, BoolArray
-from baserate.stats.paired import paired_difference
+from baserate.stats.paired import paired_equivalence
 from baserate.terms.errors import LabelError
 
 Words = NDArray[np.str_]
@@ -89,6 +89,9 @@ def balanced_gain(
 ) -> Gain:
     """The gain with its interval: two paired differences, their limits in quadrature.
 
+    Each difference has the limits of two one-sided tests, which believe no more of unequal weights
+    than so many groups of equal weight would tell: a gain is claimed by its lower end.
+
     Args:
         before: True where the old wording judged right, shape (n,).
         after: The same of the new one.
@@ -98,12 +101,12 @@ def balanced_gain(
     """
     _both_verdicts(items)
     parts = [
-        paired_difference(
+        paired_equivalence(
             before[mask],
             after[mask],
             design_weight=items.weight[mask],
             cluster=items.group[mask],
-            level=level,
+            alpha=(1.0 - level) / 2.0,
         )
         for mask in (items.truth, ~items.truth)
     ]
