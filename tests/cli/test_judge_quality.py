@@ -129,7 +129,8 @@ def test_a_judge_with_one_answer_is_refused_by_name(
     assert code == 1
     assert words in out
     assert "is not promoted" in out
-    assert not (workspace / "promotions").exists()
+    (record,) = (workspace / "promotions").glob(f"{name}-*.json")
+    assert json.loads(record.read_text())["promoted"] is False, "a look that failed is kept too"
 
 
 def test_a_promotion_leaves_a_record_and_names_the_line_to_change(
@@ -149,7 +150,7 @@ def test_a_promotion_leaves_a_record_and_names_the_line_to_change(
     line = (workspace / "baserate.yaml").read_text().splitlines().index("judge:") + 1
     assert told["line"] == f"baserate.yaml:{line}"
     record = json.loads(Path(told["record"]).read_text())
-    assert record["candidate"] == "sharp"
+    assert (record["candidate"], record["promoted"]) == ("sharp", True)
     assert set(record["versions"]) == {r["policy"] for r in rows}
     assert all(record["inputs"].values())
     assert record["without_evidence"] == others[1::2]
@@ -287,6 +288,7 @@ def test_gold_that_leaked_is_named_and_hand_picked_gold_corrects_nothing(
 def test_a_panel_is_run_and_takes_the_judges_place_with_its_members_words_kept(
     run: Run, workspace: Path
 ) -> None:
+    assert read(run, "run", "three", "-w", workspace, "--dry-run")["calls"] == 0
     labelled = read(run, "run", "three", "-w", workspace)["labelled"]
     assert list(labelled.values()) == [400]
     path = workspace / "baserate.yaml"

@@ -76,6 +76,7 @@ def test_the_mean_decides_where_it_is_asked_for_and_a_quorum_of_all_can_be_set(m
     assert said.verdicts[WHOLE].verdict is Verdict.NOT_VIOLATING
     (said,) = panel_of("yes", "no", vote="mean").label([make_unit()], policy)
     assert said.verdicts[WHOLE].verdict is Verdict.VIOLATING
+    assert said.verdicts[WHOLE].reason == "mean of 2 members"
     (said,) = panel_of("yes", "yes", "silent", quorum=3).label([make_unit()], policy)
     assert said.verdicts[WHOLE].verdict is Verdict.NO_LABEL
 

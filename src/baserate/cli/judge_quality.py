@@ -10,6 +10,7 @@ from baserate.cli import screen
 from baserate.cli.judge import judge_app
 from baserate.cli.options import (
     HERE,
+    DryRunOption,
     FromOption,
     JsonOption,
     ToOption,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from baserate.flows.stages import Stages
+    from baserate.labels.judges.usage import Bill
 
 MIN_N = 20
 NameArgument = Annotated[str, typer.Argument(help="Name of a candidate in the programme file.")]
@@ -84,15 +86,19 @@ def run_judge(
     workspace: WorkspaceOption = HERE,
     start: FromOption = None,
     end: ToOption = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Let a candidate label what people labelled; its labels go to a table of their own."""
-    from baserate.flows.candidates import run_candidate
+    from baserate.flows.candidates import candidate_bill, run_candidate
     from baserate.flows.quality import candidate_table
 
     with open_here(workspace) as stages:
-        done = run_candidate(stages, days_of(stages, start, end), name)
-        currency = stages.programme.costs.currency
+        days, currency = days_of(stages, start, end), stages.programme.costs.currency
+        if dry_run:
+            _show_bill(candidate_bill(stages, days, name), currency, json=json)
+            return
+        done = run_candidate(stages, days, name)
     if json:
         labelled = {str(d): n for d, n in done.labelled.items()}
         screen.show_json({"candidate": name, "labelled": labelled, "judge": done.usage})
@@ -109,6 +115,15 @@ def run_judge(
     )
 
 
+def _show_bill(bill: Bill, currency: str, *, json: bool) -> None:
+    if json:
+        screen.show_json(vars(bill))
+    else:
+        from baserate.cli.policy_impact import bill_sentence
+
+        typer.echo(bill_sentence(bill, currency))
+
+
 @judge_app.command()
 def compare(
     name: NameArgument,
@@ -120,13 +135,16 @@ def compare(
 ) -> None:
     """A candidate against the programme's judge on the same interactions, and their bridge."""
     from baserate.cli.judge_tables import show_comparison
-    from baserate.flows.candidates import against, refuse_unpaired
+    from baserate.flows.candidates import against, has_changed, make_candidate, refuse_unpaired
     from baserate.labels.quality import bridges, compare_judges
 
     with open_here(workspace) as stages:
         level = stages.programme.estimation.level
-        two = against(stages, days_of(stages, start, end), name)
+        days = days_of(stages, start, end)
+        two = against(stages, days, name)
         refuse_unpaired(two, name)
+        if has_changed(stages, days, name, make_candidate(stages, name)):
+            screen.tell_note(f"{name} has changed since it ran: baserate judge run {name}")
         rows = compare_judges(*two, level=level, min_n=min_n)
         bridged = bridges(*two, level=level)
     if json:
@@ -160,7 +178,7 @@ def promote(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Hold a candidate against the gates; keep a record where all pass. Exit 1: it is held."""
+    """Hold a candidate against the gates, and keep a record. Exit 1: it is held."""
     from baserate.cli.judge_tables import show_promotion
     from baserate.flows.promoting import Allowed
     from baserate.flows.promoting import promote as hold

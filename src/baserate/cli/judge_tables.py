@@ -328,6 +328,7 @@ def show_promotion(name: str, found: Promotion) -> None:
         for hint in dict.fromkeys(c.hint for c in held if c.hint):
             out.print(f"- {hint}", markup=False)
         out.print(f"\n{name} is not promoted: {len(held)} gate(s) hold it.", markup=False)
+        out.print(f"Record: {found.record}", soft_wrap=True)
         return
     out.print(f"{name} may take the judge's place. Record: {found.record}", soft_wrap=True)
     out.print(f"{found.line}: put the settings of candidates.{name} under judge", markup=False)

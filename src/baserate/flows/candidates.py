@@ -12,11 +12,13 @@ from baserate.flows.picturing import shown_as
 from baserate.flows.quality import candidate_table, gather, judge_labels, known_candidate
 from baserate.flows.stages import Stages
 from baserate.flows.unified import configured, equivalence_note
+from baserate.flows.withholding import forget_erased
 from baserate.flows.workspace import digest
 from baserate.labels import make_judge
 from baserate.labels.judges.base import Judge, PricedJudge, errors_of
 from baserate.labels.judges.panel import judge_with_members
 from baserate.labels.judges.settled import may_be_answered
+from baserate.labels.judges.usage import Bill
 from baserate.labels.quality import LabelPairs
 from baserate.terms.errors import LabelError
 from baserate.terms.label_tables import LABELS
@@ -82,8 +84,8 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
         if stages.is_current(table, ds, inputs | _SETTLED):
             done[ds] = 0
             continue
-        ids = stages.store.read("review_samples", ds, ["interaction_id"])["interaction_id"]
-        units = stages.content(ds, ids.to_pylist())
+        ids = stages.sampled_ids("review_samples", ds)
+        units = stages.content(ds, ids)
         with errors_of(f"candidates.{name}"):
             labels, members = judge_with_members(
                 judge,
@@ -97,9 +99,21 @@ def run_candidate(stages: Stages, days: Sequence[date], name: str) -> CandidateR
         inputs |= _OPEN if failed else _SETTLED
         with stages.store.run(stage=table, ds=ds, inputs=inputs) as run:
             run.write(table, labels, schema)
+        forget_erased(stages.store, stages.cache_path, ids, ds)
         done[ds] = len(units)
     usage = judge.usage.as_dict() if isinstance(judge, PricedJudge) else None
     return CandidateRun(done, usage)
+
+
+def candidate_bill(stages: Stages, days: Sequence[date], name: str) -> Bill:
+    """What :func:`run_candidate` would still cost; asks nothing."""
+    judge = make_candidate(stages, name)
+    units = []
+    for ds in days_out_of_date(stages, days, name, judge):
+        units += stages.content(ds, stages.sampled_ids("review_samples", ds))
+    if isinstance(judge, PricedJudge):
+        return judge.estimate(units, stages.programme.policies)
+    return Bill(len(units) * len(stages.policy_ids), 0, 0, 0, 0.0)
 
 
 def _run_inputs(stages: Stages, judge: Judge, ds: date) -> dict[str, str]:
@@ -132,6 +146,12 @@ def days_out_of_date(stages: Stages, days: Sequence[date], name: str, judge: Jud
         if not any(stages.store.is_current(table, ds, inputs | how) for how in (_SETTLED, _OPEN)):
             found.append(ds)
     return found
+
+
+def has_changed(stages: Stages, days: Sequence[date], name: str, judge: Judge) -> bool:
+    """Whether some of a candidate's labels are not those that it would give now."""
+    ran = [d for d in days if stages.store.current(candidate_table(name), d)]
+    return bool(days_out_of_date(stages, ran, name, judge))
 
 
 class Against(NamedTuple):

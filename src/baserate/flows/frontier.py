@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from baserate.engines.keyed_hash import prn_array
-from baserate.flows.candidates import days_out_of_date, make_candidate
+from baserate.flows.candidates import has_changed, make_candidate
 from baserate.flows.quality import candidate_table, gather, judge_labels
 from baserate.flows.stages import Stages
 from baserate.labels.judges.base import Judge, PricedJudge
@@ -125,11 +125,10 @@ def _judges(stages: Stages, days: Sequence[date]) -> tuple[dict[str, Judge], tup
     """The programme's judge and the candidates that were run as they are now; then the others."""
     judges, out_of_date = {PROGRAMME_JUDGE: stages.judge_of_programme}, []
     for name in stages.programme.candidates:
-        ran = [d for d in days if stages.store.current(candidate_table(name), d)]
-        judge = make_candidate(stages, name) if ran else None
-        if judge is None:
+        if not any(stages.store.current(candidate_table(name), d) for d in days):
             continue
-        if days_out_of_date(stages, ran, name, judge):
+        judge = make_candidate(stages, name)
+        if has_changed(stages, days, name, judge):
             out_of_date.append(name)
         else:
             judges[name] = judge

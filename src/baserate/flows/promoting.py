@@ -13,20 +13,20 @@ from baserate.flows.candidates import against, days_out_of_date, make_candidate
 from baserate.flows.quality import Evidence, candidate_table, gather, judge_labels, known_candidate
 from baserate.flows.releasing import probes_of
 from baserate.flows.stages import Stages
-from baserate.flows.unified import unified_checks
+from baserate.flows.unified import configured, unified_checks
 from baserate.flows.workspace import digest
 from baserate.labels.judges.base import Judge
 from baserate.labels.quality import (
     Check,
     Comparison,
-    JudgeQuality,
     Margins,
     compare_judges,
     promotion_checks,
     quality_by_slice,
 )
-from baserate.probes import FamilyFlips, flips_by_family, withstands
+from baserate.probes import Family, FamilyFlips, flips_by_family, withstands
 from baserate.terms.errors import ProgrammeError
+from baserate.terms.programme_labelers import PanelJudge
 from baserate.terms.yaml_lines import read_lines
 
 PROMOTIONS = "promotions"
@@ -38,13 +38,13 @@ class Promotion(NamedTuple):
     Attributes:
         checks: Every gate.
         comparison: The candidate against the programme's judge.
-        record: The file that keeps it; None where it was held.
+        record: The file that keeps what was decided, and why.
         line: Where the programme file names the judge, as file:line.
     """
 
     checks: list[Check]
     comparison: list[Comparison]
-    record: Path | None
+    record: Path
     line: str
 
     @property
@@ -68,9 +68,10 @@ class Allowed(NamedTuple):
 
 
 def promote(stages: Stages, days: Sequence[date], name: str, allowed: Allowed) -> Promotion:
-    """Hold a candidate against the gates; where all pass, keep a record.
+    """Hold a candidate against the gates, and keep on record what they said.
 
-    Nothing is changed in the programme file: a person makes the change that the record allows.
+    Nothing is changed in the programme file: a person makes the change that the record allows. A
+    candidate that is held is on record too, so that nobody looks until one look passes unseen.
 
     Raises: ProgrammeError if a policy named in ``without_evidence`` is none; LabelError if the
         candidate has labelled none of the days.
@@ -99,11 +100,14 @@ def promote(stages: Stages, days: Sequence[date], name: str, allowed: Allowed) -
         flip_gate(stages, name, evidence.judge.versions),
         *unified_checks(stages.store, stages.programme, judge, name),
     ]
-    found = Promotion(checks, comparison, None, judge_line(stages))
-    if not found.passed:
-        return found
-    record = _record(stages, name, evidence, found, quality, allowed)
-    return found._replace(record=_keep(stages, name, record | {"replaces": replaced}))
+    record = _record(stages, name, evidence, allowed) | {
+        "promoted": all(c.passed for c in checks),
+        "replaces": replaced,
+        "checks": [c.as_dict() for c in checks],
+        "quality": [q.as_dict() for q in quality],
+        "comparison": [c.as_dict() for c in comparison],
+    }
+    return Promotion(checks, comparison, _keep(stages, name, record), judge_line(stages))
 
 
 def _are_policies(stages: Stages, named: Sequence[str]) -> None:
@@ -142,32 +146,25 @@ def _rival_of_today(stages: Stages, replaced: dict[str, str]) -> Check:
     return Check("the_judge_it_replaces_is_of_today", "all", not other, found, hint)
 
 
-def _record(
-    stages: Stages,
-    name: str,
-    evidence: Evidence,
-    found: Promotion,
-    quality: Sequence[JudgeQuality],
-    allowed: Allowed,
-) -> dict[str, Any]:
-    """What was decided, on what evidence, by which rule."""
+def _record(stages: Stages, name: str, evidence: Evidence, allowed: Allowed) -> dict[str, Any]:
+    """What was looked at, by which rule."""
     programme = stages.programme
+    config, named = configured(programme, name)
+    members = config.members if isinstance(config, PanelJudge) else ()
     tables = (candidate_table(name), "labels", "review_labels", "review_samples")
     return {
         "candidate": name,
-        "promoted_at": stages.now().isoformat(),
+        "decided_at": stages.now().isoformat(),
         "code_version": version("baserate"),
         "days": [str(d) for d in evidence.days],
         "versions": evidence.judge.versions,
         "policy_versions": {p.id: p.version for p in programme.policies},
-        "settings": programme.candidates[name].model_dump(mode="json"),
+        "settings": config.model_dump(mode="json"),
+        "members": {m: named[m].model_dump(mode="json") for m in members},
         "level": programme.estimation.level,
         "margins": allowed.margins._asdict(),
         "min_n": allowed.min_n,
         "without_evidence": list(allowed.without_evidence),
-        "checks": [c.as_dict() for c in found.checks],
-        "quality": [q.as_dict() for q in quality],
-        "comparison": [c.as_dict() for c in found.comparison],
         "inputs": {
             f"{table}/{d}": stages.commit_digest(table, d)
             for d in evidence.days
@@ -221,9 +218,9 @@ def flip_gate(stages: Stages, name: str, versions: dict[str, str]) -> Check:
         found = f"not probed under {', '.join(missing)}; limit {limit:.2%}"
         return Check(gate, "all", False, found, hint)
     every, *families = flips_by_family(probed)
-    worst = max(families, key=lambda f: f.interval[0], default=every)
-    found = f"{_moved(every)}, limit {limit:.2%}; most surely by {worst.family.replace('_', ' ')}"
-    passed = withstands(probed, limit)
+    found, passed = f"{_moved(every)}; limit {limit:.2%}", withstands(probed, limit)
+    above = [f.family for f in families if f.family != Family.CONTROL and f.interval[0] > limit]
+    found += f"; surely above it: {', '.join(above).replace('_', ' ')}" if above else ""
     hint = "it needs 100 pairs, a share within the limit, and no family surely above it"
     return Check(gate, "all", passed, found, hint)
 

@@ -155,9 +155,13 @@ class Panel:
             verdict,
             severity=levels[(len(levels) - 1) // 2] if levels else None,
             confidence=mean,
-            reason=f"{len(mine)} of {len(voting)} members",
+            reason=self._why(len(mine), len(voting)),
             clause=min(clauses, key=lambda c: (-clauses[c], c)) if clauses else None,
         )
+
+    def _why(self, mine: int, voting: int) -> str:
+        by_mean = self._config.vote == "mean"
+        return f"mean of {voting} members" if by_mean else f"{mine} of {voting} members"
 
     def _digest(self, versions: Sequence[str]) -> str:
         rule = [self._config.vote, self._config.least_votes, _HALF]

@@ -120,12 +120,14 @@ def _enough_gold(policy: str, pairs: LabelPairs, min_n: int, other_wording: int)
 
 def _answers(row: JudgeQuality, least: float) -> Check:
     """A judge that leaves the hard ones out would look better than it is."""
-    share = 1.0 - (row.no_label or 0.0)
+    share = 0.0 if row.no_label is None else 1.0 - row.no_label
     return Check(
         "it_answers",
         row.slice.policy,
-        share >= least,
-        f"a verdict on {share:.1%} of the traffic; {least:.1%} needed",
+        row.no_label is None or share >= least,
+        "people decided nothing"
+        if row.no_label is None
+        else f"a verdict on {share:.1%} of the traffic; {least:.1%} needed",
         "look at its reasons for no label: refusals, answers cut off, answers in another form",
     )
 
