@@ -201,7 +201,7 @@ def test_a_proposal_is_forgotten_whatever_its_items_are_called(tmp_path: Path) -
     names = ("chat 7/part--2", "i--1", "w x")
     (tmp_path / "proposals").mkdir()
     for k, name in enumerate(names):
-        text = in_comment(f"Edits: example {name} (V1).")
+        text = in_comment(f"Holds the text of gold: [{name}].")
         (tmp_path / "proposals" / f"{k}.md").write_text(f"<!--\n{text}\n-->")
     assert [forget_proposals(tmp_path, [name]) for name in names] == [1, 1, 1]
 
@@ -259,6 +259,12 @@ def test_a_wording_from_outside_is_measured_alike_and_may_not_hold_what_it_is_me
     assert not told["shown"]
     assert "only test can show" in run("policy", "optimise", "weeds", "-w", workspace, *words)[1]
     dev = next(r["text"] for r in rows if r["split"] == "dev")
+    train = next(r for r in rows if r["split"] == "train" and r["verdict"] == "not_violating")
+    mine.write_text(document(WORDS, "8").replace("A bunch of roses.", train["text"]))
+    told = told_by(run, workspace, *words)
+    assert told["winner"]["examples"] == [train["item_id"]]
+    assert forget_proposals(workspace, [train["item_id"]]) == 1
+    assert not Path(told["proposal"]).exists()
     mine.write_text(document(WORDS, "7").replace("A bunch of roses.", dev))
     code, _, err = run("policy", "optimise", "weeds", "-w", workspace, *words)
     assert code == 2

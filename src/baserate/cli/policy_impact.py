@@ -129,6 +129,10 @@ def _show(found: ImpactRun, currency: str) -> None:
             f"{found.asked.n_failed:,} interaction(s) not asked about: the endpoint failed on them "
             "under the current wording; label those days again"
         )
+    if policy.version == new.version:
+        screen.tell_note(
+            f"the changed document is version {new.version}, too: raise it before it is measured by"
+        )
     if found.unified:
         screen.tell_note(
             "one call asks about all policies: labels under the others may change as well, and "

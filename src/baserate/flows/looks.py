@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from baserate.flows.optimised import Optimised, in_comment
+from baserate.flows.optimised import Optimised, says_that_it_shows
 from baserate.flows.workspace import digest
 from baserate.labels.whole_files import write_whole
 from baserate.terms.errors import LabelError
@@ -127,7 +127,7 @@ def keep_proposal(root: Path, told: Optimised) -> Path:
 
 
 def forget_proposals(root: Path, interactions: Collection[str]) -> int:
-    """Remove proposals that show gold made of some interactions as an example.
+    """Remove proposals that show gold made of some interactions.
 
     Args:
         root: Folder of the workspace.
@@ -136,12 +136,11 @@ def forget_proposals(root: Path, interactions: Collection[str]) -> int:
     Returns:
         Number of files removed.
     """
-    wanted = [in_comment(f"example {i} (") for i in interactions]
-    found = [
-        path
-        for path in sorted((root / PROPOSALS).glob("*.md"))
-        if any(name in path.read_text(encoding="utf-8", errors="replace") for name in wanted)
-    ]
+    found = []
+    for path in sorted((root / PROPOSALS).glob("*.md")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if any(says_that_it_shows(text, i) for i in interactions):
+            found.append(path)
     for path in found:
         path.unlink()
     return len(found)

@@ -39,7 +39,7 @@ from baserate.labels.quality.gains import (
     balanced_gain,
     most_that_could_be_shown,
 )
-from baserate.labels.quality.gold import Split, exposed
+from baserate.labels.quality.gold import Split, exposed, leaks
 from baserate.stats.arrays import BoolArray
 from baserate.terms.errors import LabelError
 from baserate.terms.programme import Policy
@@ -260,7 +260,9 @@ class _Search:
         if told.winner is None:
             return told
         told = replace(self._tested(told), calls=self.bench.calls)
-        return self._kept(replace(told, text=document_text(best.wording, note(told))))
+        every = [replace(i, retired=False) for i in gold_of(self.stages)]
+        shown = [*dict.fromkeys(k.item_id for k in leaks(every, {"": best.wording.text()}))]
+        return self._kept(replace(told, text=document_text(best.wording, note(told, shown))))
 
     def _kept(self, told: Optimised) -> Optimised:
         """What was looked at so far, on record."""
@@ -279,7 +281,10 @@ class _Search:
                 return
             gain = balanced_gain(before, after, items, level=level)
             self.tell(f"dev {gain.value:+.3f}  {'; '.join(way.edits)}")
-            shown = [i.item_id for i in self.items[Split.TRAIN] if i.group in way.groups]
+            train = self.items[Split.TRAIN]
+            shown = [i.item_id for i in train if i.group in way.groups]
+            if way.outside:
+                shown = [k.item_id for k in leaks(train, {"wording": way.wording.text()})]
             yield Finalist(way.edits, way.wording, gain, tuple(shown), way.outside)
 
     # --- test, once ------------------------------------------------------------------------

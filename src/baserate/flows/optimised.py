@@ -172,8 +172,13 @@ class Plan(NamedTuple):
     refused: dict[str, str]
 
 
-def note(told: Optimised) -> str:
-    """What a proposed document says of itself: where it comes from, and what was measured."""
+def note(told: Optimised, shown: Sequence[str]) -> str:
+    """What a proposed document says of itself: where it comes from, and what was measured.
+
+    Args:
+        told: A search that proposes something.
+        shown: Gold items whose text stands in the document, whoever put it there.
+    """
     winner = told.winner
     assert winner is not None
     lines = [
@@ -184,7 +189,18 @@ def note(told: Optimised) -> str:
         if told.test is not None
         else f"Test was not looked at: {told.why_no_test}.",
     ]
+    if shown:
+        lines.append(f"Holds the text of gold: {' '.join(map(_named, shown))}.")
     return in_comment("\n".join(lines))
+
+
+def says_that_it_shows(text: str, item_id: str) -> bool:
+    """Whether the note of a proposed document names a gold item as shown in it."""
+    return in_comment(_named(item_id)) in text
+
+
+def _named(item_id: str) -> str:
+    return f"[{item_id}]"
 
 
 def in_comment(text: str) -> str:
