@@ -174,6 +174,8 @@ def test_what_is_promoted_is_what_was_measured(run: Run, workspace: Path) -> Non
     held = promotion_held_by(run, workspace)
     assert own in held
     assert rival not in held
+    _, _, told = run("judge", "compare", "sharp", "-w", workspace)
+    assert "sharp has changed since it ran" in told
     path.write_text(text.replace(f"id: {POLICY}\n", f'id: {POLICY}\n    version: "2"\n', 1))
     read(run, "run", "sharp", "-w", workspace)
     held = promotion_held_by(run, workspace)

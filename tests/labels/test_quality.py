@@ -335,6 +335,10 @@ def test_a_better_judge_passes_and_a_worse_or_evasive_one_does_not():
     }
     evasive = replace(old, said=np.where(old.said != old.truth, np.nan, old.said))
     assert set(held(old, evasive)) == {"it_answers/hate"}
+    silent = held(old, replace(old, said=np.full(4_000, np.nan)))
+    assert "0.0% of the traffic" in silent["it_answers/hate"]
+    assert silent["its_verdicts_differ/hate"] == "it gave no verdict at all"
+    assert "there_is_enough_gold/hate" not in silent, "people have answered"
     guess = replace(old, said=(rng.uniform(size=4_000) < 0.2).astype(float))
     assert "it_beats_guessing/hate" in held(old, guess)
 

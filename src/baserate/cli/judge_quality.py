@@ -19,6 +19,7 @@ from baserate.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from datetime import date
     from pathlib import Path
@@ -49,6 +50,13 @@ def days_of(stages: Stages, start: str | None, end: str | None) -> list[date]:
     return reviewed_days(stages, as_day(start, "--from"), as_day(end, "--to"))
 
 
+def _tell_if_changed(stages: Stages, days: Sequence[date], name: str) -> None:
+    from baserate.flows.candidates import has_changed, make_candidate
+
+    if has_changed(stages, days, name, make_candidate(stages, name)):
+        screen.tell_note(f"{name} has changed since it ran: baserate judge run {name}")
+
+
 @judge_app.command()
 def evaluate(
     workspace: WorkspaceOption = HERE,
@@ -74,6 +82,8 @@ def evaluate(
     with open_here(workspace) as stages:
         days = days_of(stages, start, end)
         found = evaluation(stages, days, candidate=candidate, by=by, min_n=min_n)
+        if candidate is not None:
+            _tell_if_changed(stages, days, candidate)
         if json:
             screen.show_json(found.as_dict())
         else:
@@ -135,7 +145,9 @@ def compare(
 ) -> None:
     """A candidate against the programme's judge on the same interactions, and their bridge."""
     from baserate.cli.judge_tables import show_comparison
-    from baserate.flows.candidates import against, has_changed, make_candidate, refuse_unpaired
+    from baserate.flows.candidates import against, refuse_unpaired
+    from baserate.flows.promoting import rival_check
+    from baserate.flows.quality import judge_labels
     from baserate.labels.quality import bridges, compare_judges
 
     with open_here(workspace) as stages:
@@ -143,8 +155,10 @@ def compare(
         days = days_of(stages, start, end)
         two = against(stages, days, name)
         refuse_unpaired(two, name)
-        if has_changed(stages, days, name, make_candidate(stages, name)):
-            screen.tell_note(f"{name} has changed since it ran: baserate judge run {name}")
+        _tell_if_changed(stages, days, name)
+        rival = rival_check(stages, judge_labels(stages, days).versions)
+        if not rival.passed:
+            screen.tell_note(f"{rival.found}: {rival.hint}")
         rows = compare_judges(*two, level=level, min_n=min_n)
         bridged = bridges(*two, level=level)
     if json:

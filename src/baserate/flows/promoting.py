@@ -85,7 +85,7 @@ def promote(stages: Stages, days: Sequence[date], name: str, allowed: Allowed) -
     comparison = compare_judges(*both, level=level, min_n=allowed.min_n)
     checks = [
         _labels_of_today(stages, days, name, judge),
-        _rival_of_today(stages, replaced),
+        rival_check(stages, replaced),
         *promotion_checks(
             evidence.pairs(),
             quality,
@@ -134,8 +134,13 @@ def _labels_of_today(stages: Stages, days: Sequence[date], name: str, judge: Jud
     return Check("its_labels_are_of_today", "all", not old, found, hint)
 
 
-def _rival_of_today(stages: Stages, replaced: dict[str, str]) -> Check:
-    """It is compared with the judge that the programme names, not with an earlier one."""
+def rival_check(stages: Stages, replaced: dict[str, str]) -> Check:
+    """It is compared with the judge that the programme names, not with an earlier one.
+
+    Args:
+        stages: The workspace.
+        replaced: Versions by policy behind the labels that it is compared with.
+    """
     judge = stages.judge_of_programme
     now = {p.id: judge.version_for(p) for p in stages.programme.policies}
     other = [p for p, labelled in replaced.items() if p in now and now[p] != labelled]

@@ -11,6 +11,7 @@ import numpy as np
 from baserate.labels.quality.compare import Comparison, Difference
 from baserate.labels.quality.measures import JudgeQuality
 from baserate.labels.quality.pairs import LabelPairs
+from baserate.stats.paired import equivalence_items_needed
 from baserate.terms.words import SubjectKind
 
 ALWAYS_VIOLATING = "it always says violating"
@@ -106,8 +107,7 @@ def promotion_checks(
 
 
 def _enough_gold(policy: str, pairs: LabelPairs, min_n: int, other_wording: int) -> Check:
-    known = pairs.where(pairs.both)
-    yes, no = int((known.truth == 1.0).sum()), int((known.truth == 0.0).sum())
+    yes, no = int((pairs.truth == 1.0).sum()), int((pairs.truth == 0.0).sum())
     aside = f"; {other_wording:,} of another version of the policy" if other_wording else ""
     return Check(
         "there_is_enough_gold",
@@ -181,20 +181,29 @@ def _not_surely_worse(
 def _not_worse(policy: str, found: Comparison | None, margins: Margins) -> Iterator[Check]:
     for name in ("sensitivity", "specificity"):
         told: Difference | None = None if found is None else getattr(found, name)
-        if told is None or told.value is None:
+        if found is None or told is None or told.value is None:
             because = "the two judges share no subjects" if told is None else told.because
             hint = "compare needs verdicts of both judges: look at their reasons for no label"
             yield Check(f"its_{name}_is_not_worse", policy, False, because, hint)
         else:
-            yield _compared(name, policy, told, getattr(margins, name))
+            yield _compared(policy, told, getattr(margins, name), found.level)
 
 
-def _compared(name: str, policy: str, told: Difference, margin: float) -> Check:
+def _compared(policy: str, told: Difference, margin: float, level: float) -> Check:
     at_worst = -1.0 if told.at_worst is None else told.at_worst
     return Check(
-        f"its_{name}_is_not_worse",
+        f"its_{told.name}_is_not_worse",
         policy,
         at_worst >= -margin,
         f"{told.value:+.3f}, at worst {at_worst:+.3f}, margin {margin:g}",
-        "more labels narrow the interval; a lower figure needs a better judge",
+        f"more labels narrow the interval{_fewest(margin, level)}; a lower figure needs a better "
+        "judge",
     )
+
+
+def _fewest(margin: float, level: float) -> str:
+    """How many labels could show that a judge that never differs is not worse."""
+    if not 0.0 < margin < 1.0:
+        return ""
+    needed = equivalence_items_needed(margin, alpha=(1.0 - level) / 2.0)
+    return f" ({needed:,} of equal weight show margin {margin:g} for a judge that never differs)"
