@@ -10,6 +10,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 if TYPE_CHECKING:
+    from pyspark import StorageLevel
     from pyspark.sql import DataFrame
 
     from baserate.engines.spark_engine import SparkEngine
@@ -23,10 +24,10 @@ class SparkTables:
     """``KeptTables`` as temporary views; what is kept is a checkpoint on the executors.
 
     A checkpoint ends the plan: without one every later query would hold the whole way to the
-    logs, many times over. It spills to the executors' disks. Of its size Spark has only the
-    guess it made beforehand, so what is small is marked to be sent to every executor whole:
-    nothing is shuffled to meet it. Views are kept as text, so that each use has columns of
-    its own.
+    logs, many times over. It lies on the executors' disks: rows kept in Java's memory crowd out
+    the work, and are spilled after all. Of its size Spark has only the guess it made beforehand,
+    so what is small is marked to be sent to every executor whole: nothing is shuffled to meet
+    it. Views are kept as text, so that each use has columns of its own.
 
     Args:
         engine: Whose session it is.
@@ -40,7 +41,8 @@ class SparkTables:
     def keep(self, name: str, expr: ir.Table) -> ir.Table:
         """See ``KeptTables.keep``."""
         with self._engine.explained():
-            kept = self._engine.session.sql(self.sql(expr)).localCheckpoint(eager=True)
+            frame = self._engine.session.sql(self.sql(expr))
+            kept = frame.localCheckpoint(True, _on_disk())
             frame = _anew(kept)
             if _bytes_of(kept) <= SENT_WHOLE:
                 frame = frame.hint("broadcast")
@@ -90,6 +92,12 @@ class SparkTables:
     def _table(self, name: str) -> ir.Table:
         source = self._engine.backend
         return ops.DatabaseTable(name, self._schemas[name], source, ops.Namespace()).to_expr()
+
+
+def _on_disk() -> StorageLevel:
+    from pyspark import StorageLevel
+
+    return StorageLevel.DISK_ONLY
 
 
 def _bytes_of(checkpoint: DataFrame) -> float:
