@@ -1,4 +1,4 @@
-"""Kills at random moments: `python bench/kills.py [--kills 50] [--engine duckdb --engine spark]`.
+"""Kills at random moments: `python bench/kills.py [--kills 50] [--engine duckdb …]`.
 
 Replays a small platform and runs `baserate run` on it as a user does, once undisturbed. Then runs
 it again and again on fresh copies, with SIGKILL at a moment drawn over the work that is left, a
@@ -9,8 +9,10 @@ every visible release verifies. Checked at every end: all digests and releases a
 undisturbed run. Printed: kills by what they met, and processes that outlived a killed run by more
 than a minute. Exits 1 if a check fails.
 
-On Spark a run is nearly all Java that starts and compiles, so there the days are built one after
-another in one Java (`--workers 1`), which is told to compile quickly rather than well.
+On Spark a run of its own is nearly all Java that starts and compiles, which is told to compile
+quickly rather than well. `connect` is Spark behind a Spark Connect server that this bench starts
+and that lives on while its clients are killed, with what they asked it to do still under way;
+moments are drawn over the processor seconds of both.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,16 +39,20 @@ from baserate.engines.store import Store
 from baserate.flows.verify import verify
 from baserate.worlds.replay import PlantedChange, build_replay, made_up_material
 
-ENGINES = ("duckdb", "spark")
+SERVER = Path(__file__).parent / "servers" / "spark_connect.py"
+ENGINES = ("duckdb", "spark", "connect")
 #: Budgets of the replayed programme, lowered so that a run takes seconds.
 BUDGETS = {"judge_budget": 300, "human_budget": 80}
 #: Share of kills that are drawn over the time before a first stage is entered.
 EARLY = 0.25
-#: How a run is asked to go about it, and what Java is told.
-WORKERS = {"duckdb": 2, "spark": 1}
+#: Runs that a server serves before one is timed: its first are slower.
+WARMING = 1
+#: Days whose records are built at once, each in a process of its own.
+WORKERS = {"duckdb": 2, "spark": 1, "connect": 1}
+#: What Java is told.
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m"
 _MOURNING_SECONDS = 60.0
-_BLINK_SECONDS = 0.02
+_BLINK_SECONDS = 0.05
 
 
 def write_world(folder: Path) -> None:
@@ -85,30 +91,60 @@ class Ran(NamedTuple):
     work: float
 
 
-def run(workspace: Path, engine: str, patience: float | None, *, at_once: bool = False) -> Ran:
+class Place(NamedTuple):
+    """Where runs count.
+
+    Attributes:
+        engine: A word of ``ENGINES``.
+        server: The first process of the Spark Connect server, if there is one.
+        address: Its address.
+    """
+
+    engine: str
+    server: int | None = None
+    address: str = ""
+
+    def command(self, workspace: Path) -> list[str]:
+        engine = "duckdb" if self.engine == "duckdb" else "spark"
+        words = ["run", "--workspace", str(workspace), "--engine", engine]
+        return [sys.executable, "-m", "baserate.cli", *words, "--workers", self.workers()]
+
+    def workers(self) -> str:
+        return str(WORKERS[self.engine])
+
+    def environment(self) -> dict[str, str]:
+        told = {"BASERATE_SPARK_REMOTE": self.address} if self.address else {}
+        return {**os.environ, "JAVA_TOOL_OPTIONS": JAVA, **told}
+
+    def spent(self, leader: int | None = None) -> float:
+        """Processor seconds of a run's processes and of the server until now."""
+        leaders = [p for p in (leader, self.server) if p is not None]
+        return sum(map(processor_seconds, leaders))
+
+
+def run(workspace: Path, place: Place, patience: float | None, *, at_once: bool = False) -> Ran:
     """`baserate run`, ended by SIGKILL when it has worked for so many processor seconds.
 
     Args:
         workspace: Where it runs.
-        engine: Where it counts.
+        place: Where it counts.
         patience: Processor seconds; None: it is not killed.
         at_once: Count from its start, and not from the first stage that it enters.
     """
-    command = [sys.executable, "-m", "baserate.cli", "run", "--workspace", str(workspace)]
-    command += ["--engine", engine, "--workers", str(WORKERS[engine])]
     story = workspace.with_suffix(".log")
+    idle = place.spent()
     with story.open("wb") as file:
         process = subprocess.Popen(
-            command,
+            place.command(workspace),
             stdout=subprocess.DEVNULL,
             stderr=file,
-            env={**os.environ, "JAVA_TOOL_OPTIONS": JAVA},
+            env=place.environment(),
             start_new_session=True,
         )
     before = n_begun(workspace)
     start, spent, begun = 0.0, 0.0, False
     while process.poll() is None:
-        spent = max(spent, processor_seconds(process.pid))
+        spent = max(spent, place.spent(process.pid) - idle)
         if not begun:
             start, begun = spent, n_begun(workspace) > before
         worked = spent if at_once else spent - start
@@ -190,18 +226,42 @@ def survivors(leader: int) -> int:
     return 0
 
 
+@contextmanager
+def opened(engine: str, folder: Path) -> Iterator[Place]:
+    """A place to run in; with a server of Spark Connect of its own where that is what it is."""
+    if engine != "connect":
+        yield Place(engine)
+        return
+    told = folder / "address"
+    server = subprocess.Popen(
+        [sys.executable, SERVER, f"--address-file={told}", f"--scratch={folder / 'server'}"],
+        env={**os.environ, "JAVA_TOOL_OPTIONS": JAVA},
+        start_new_session=True,
+    )
+    try:
+        while not told.exists():
+            check(server.poll() is None, "the server starts")
+            time.sleep(0.2)
+        yield Place(engine, server.pid, told.read_text())
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def check(condition: bool, what: str) -> None:
     if not condition:
         raise SystemExit(f"not so: {what}")
 
 
-def kill_until(world: Path, engine: str, kills: int, seed: int) -> None:
-    """Kill runs of one engine so many times and print the account."""
-    chance = random.Random(seed)
+def kill_until(world: Path, place: Place, kills: int, seed: int) -> None:
+    """Kill runs in one place so many times and print the account."""
+    chance, engine = random.Random(seed), place.engine
     undisturbed, copy = (world.with_name(f"{engine}-{name}") for name in ("whole", "killed"))
-    shutil.copytree(world, undisturbed)
-    first = run(undisturbed, engine, None)
-    check_ended_well(first, undisturbed)
+    for _ in range(1 + WARMING * (place.server is not None)):
+        shutil.rmtree(undisturbed, ignore_errors=True)
+        shutil.copytree(world, undisturbed)
+        first = run(undisturbed, place, None)
+        check_ended_well(first, undisturbed)
     wanted = visible(undisturbed)
     killed: Counter[str] = Counter()
     to_the_end = outlived = 0
@@ -214,11 +274,12 @@ def kill_until(world: Path, engine: str, kills: int, seed: int) -> None:
         at_once = chance.random() < EARLY
         span = first.start if at_once else left
         patience = chance.uniform(0.0, span) if killed.total() < kills else None
-        ran = run(copy, engine, patience, at_once=at_once)
+        ran = run(copy, place, patience, at_once=at_once)
         if ran.code == -signal.SIGKILL:
             left = max(left - ran.work, 1.0)
             outlived += survivors(ran.pid)
             killed[moment(copy, before)] += 1
+            print(f"{engine}: kill {killed.total()} of {kills}", file=sys.stderr, flush=True)
             seen = visible(copy)
             check(seen.items() <= wanted.items(), f"a kill leaves nothing new: {seen}")
             for release in (copy / "releases").glob("[!.]*"):
@@ -251,10 +312,11 @@ def main() -> None:
         world = Path(folder) / "world"
         write_world(world)
         for engine in options.engine or ENGINES:
-            if engine == "spark" and (fault := spark_fault() or java_fault()) is not None:
-                print(f"spark: left out, {fault}")
+            if engine != "duckdb" and (fault := spark_fault() or java_fault()) is not None:
+                print(f"{engine}: left out, {fault}")
                 continue
-            kill_until(world, engine, options.kills, options.seed)
+            with opened(engine, Path(folder)) as place:
+                kill_until(world, place, options.kills, options.seed)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from baserate.engines.spark_session import (
     java_has_ended,
     own_session,
     remote_session,
+    server_is_gone,
     session_is_open,
     set_meaning,
 )
@@ -240,9 +241,9 @@ class SparkEngine:
     def _explain(self, error: Exception, what: str | None) -> BaserateError:
         if (broken := broken_file(self._scanned)) is not None:
             return broken
-        if isinstance(error, ConnectionError) or java_has_ended():
+        if isinstance(error, ConnectionError) or server_is_gone(error) or java_has_ended():
             return EngineError(
-                "Spark's Java process has ended, or cannot be reached",
+                "Spark's Java process or server has ended, or cannot be reached",
                 code="java_gone",
                 where=what,
                 hint="see whether the system ended it for want of memory, and set "

@@ -44,6 +44,8 @@ _LOCAL = {
 #: Classes that Spark makes of queries. A day has more than the hundred that it keeps by itself,
 #: so that the next day would compile them all again.
 _COMPILED_AT_MOST = "1000"
+#: How often a server that does not answer is asked again, after 0.05, 0.2, 0.8, ... seconds.
+KNOCKS = 6
 _JAVA_OPTIONS = "-Duser.timezone=UTC"
 #: Spark's own story is not the reader's; errors reach them as exceptions. Its log of a failed
 #: task would quote the value that it failed on.
@@ -148,8 +150,27 @@ def remote_session(remote: str, options: dict[str, str]) -> SparkSession:
 
     builder: Any = SparkSession.builder
     session = _started(builder.remote(remote), options, remote)
+    _knock_few_times(session)
     set_meaning(session)
     return session
+
+
+def _knock_few_times(session: SparkSession) -> None:
+    """A server that is gone is told of within a minute or so: by itself pyspark tries for ten."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    client: Any = session.client
+    client.set_retry_policies([DefaultPolicy(max_retries=KNOCKS)])
+
+
+def server_is_gone(error: Exception) -> bool:
+    """Whether an error says that a Spark Connect server does not answer any more."""
+    from pyspark.errors import PySparkException
+
+    if type(error).__name__ == "RetriesExceeded":
+        return True
+    told = getattr(error, "getGrpcStatusCode", lambda: None)()
+    return isinstance(error, PySparkException) and getattr(told, "name", "") == "UNAVAILABLE"
 
 
 def set_meaning(session: SparkSession) -> None:
