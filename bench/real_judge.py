@@ -9,7 +9,8 @@ in a temporary folder. `baserate judge probe` plants them, family by family, for
 and for the local judge, which is fitted on the other scored texts; `baserate judge evaluate` holds
 both against the people's scores, and `baserate judge promote` says what speaks against the model. A
 model of this size is a bad judge: what is shown is that the product says so, by name, and that
-nothing is lost on the way.
+nothing is lost on the way. Weights that `servers/requantize.py` wrote as Q8_0 (`--model FILE`)
+are read twice as fast as the package's.
 """
 
 from __future__ import annotations
